@@ -1,0 +1,205 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   cxr_mtl:
+#     leaves: [studies.parquet, dropped.parquet, split.csv, results/01_data.json]
+# ---
+
+# %% [markdown]
+# # Data: reports, labels, views and a split
+#
+# **You will learn** what the Open-I collection holds and what it does not, how a study becomes one
+# image, one text and one label, and which choices move the numbers of every later chapter.
+# **It needs** nothing but the reports, which ship inside the `torchxrayvision` package.
+#
+# Open-I {cite}`demner2016` is the Indiana University collection of chest X-ray studies: a
+# radiologist's report for each, indexed with MeSH headings, and usually a frontal and a lateral
+# image. The paper {cite}`liang2026` uses it as image-report pairs with a binary label.
+
+# %%
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from cxr_mtl.dataset import load_dataset
+from cxr_mtl.figures import contact_sheet, use_theme
+from cxr_mtl.files import write_table
+from cxr_mtl.openi import collection_counts
+from cxr_mtl.runs import Run
+from cxr_mtl.showcase import showcase_studies
+from cxr_mtl.splits import (
+    duplicate_ceiling,
+    duplicates_across_parts,
+    read_split,
+    split_studies,
+    write_split,
+)
+from cxr_mtl.views import read_views, view_counts
+
+use_theme()
+
+# %% tags=["parameters"]
+run_dir: str = "runs/demo"  # folder of this run
+cache_dir: str = "runs/cache"  # folder of what several runs share
+seed: int = 0  # seed of every random choice
+dataset: Literal["phantom", "openi", "pairs"] = "openi"  # where images and reports come from
+openi_folder: Path | None = None  # openi: folder with the unpacked archives
+pairs_csv: Path | None = None  # pairs: CSV with the columns image,text[,label]
+projections_csv: Path | None = None  # view source projections: CSV uid,filename,projection
+split_csv: Path | None = None  # a published split, CSV study,split; None draws one
+label_rule: Literal["mesh-normal", "mesh-normal+no-indexing", "drop-no-indexing"] = (
+    "mesh-normal+no-indexing"  # which MeSH indexing makes a study normal
+)
+sections: Literal["findings+impression", "findings", "impression"] = (
+    "findings+impression"  # sections of the report that make the text
+)
+deidentification: Literal["keep", "mask", "remove"] = "keep"  # what becomes of XXXX
+view_source: Literal["dicom", "tsne", "dicom+tsne", "projections"] = (
+    "dicom+tsne"  # what says which image is frontal
+)
+phantom_size: int = 256  # height and width of a phantom, pixels
+test_per_class: int = 200  # normal and abnormal test studies, each
+validation_fraction: float = 0.1  # share of the other studies held out for validation
+duplicates: Literal["ignore", "together"] = "ignore"  # keep equal reports in one part?
+
+# %% [markdown]
+# ## The reports
+#
+# Every study of the archive becomes one row of the study table, or one row of the table of dropped
+# studies with the reason. Nothing is replaced silently: a study without a frontal image is
+# dropped, never shown by its lateral.
+
+# %%
+run = Run(run_dir)
+data = load_dataset(
+    dataset,
+    folder=openi_folder,
+    csv=pairs_csv,
+    projections=projections_csv,
+    label_rule=label_rule,
+    sections=sections,
+    deidentification=deidentification,
+    view_source=view_source,
+    cache=Path(cache_dir),
+    phantom_size=phantom_size,
+    seed=seed,
+)
+studies = data.studies
+print(f"{len(studies):,} studies kept, {len(data.dropped):,} dropped")
+data.dropped["reason"].value_counts().to_frame("studies")
+
+# %% [markdown]
+# What the collection holds, counted from its files, beside the paper's account of it:
+
+# %%
+PAPER_COUNTS = {"reports": 3955}
+counts = {} if data.reports is None else collection_counts(data.reports)
+pd.DataFrame(
+    [{"what": name, "counted": value, "paper": PAPER_COUNTS.get(name, "")}
+     for name, value in counts.items()]
+).set_index("what") if counts else "This dataset is a CSV of pairs: there is no archive to count."
+
+# %% [markdown]
+# The paper speaks of 3,955 PA images. There are {num}`01_data?metric=reports` *reports*, but
+# {num}`01_data?metric=reports_without_image` of them name no image, so at most
+# {num}`01_data?metric=studies_with_images` studies can have one. Its "approximately 38 % normal"
+# is met when studies that nobody indexed count as normal, which is why that label rule is the
+# default.
+
+# %% [markdown]
+# ## Which image is the frontal one?
+#
+# The reports do not say. Three sources do, and they disagree in how many studies they can serve:
+
+# %%
+view_table = pd.DataFrame(
+    {} if data.reports is None else
+    {source: view_counts(data.reports, read_views(source)) for source in ("dicom", "tsne",
+                                                                         "dicom+tsne")}
+).T.rename_axis("view source")
+view_table
+
+# %% [markdown]
+# A fourth source, `projections`, is a table that many users have (`uid,filename,projection`). The
+# phantom archive brings one of its own, since it draws one frontal image per study.
+
+# %% [markdown]
+# ## A phantom is not a radiograph
+#
+# The images of Open-I cannot be shipped with this book. So that every chapter runs anywhere, the
+# demo edition *draws* one frontal picture for each real report, from the report's own MeSH codes:
+# what the code names, on the side and at the place and with the severity it names, over a real
+# lung outline. From here on, phantoms and real images take the same road.
+
+# %% mystnb={"figure": {"name": "fig-images", "caption": "One study without findings and studies with a single finding, each with its MeSH codes."}, "image": {"alt": "Grid of frontal chest images, each captioned with study number and MeSH codes"}}
+shown = showcase_studies(studies, seed=seed)
+contact_sheet(shown["image"], shown["caption"]);
+
+# %% [markdown]
+# One report, as the models will read it. Reports are quoted from Open-I (Indiana University,
+# Demner-Fushman et al. 2016, CC BY-NC-ND 4.0); `XXXX` stands where names and dates were removed.
+
+# %%
+example = shown.iloc[1]
+print(f"study {example['study']}, label {example['label']}\n\n{example['text']}")
+
+# %% [markdown]
+# ## Many reports are word for word the same
+#
+# A normal chest invites a standard sentence. When several studies share one text, no system can
+# tell from the text which of them is meant: that bounds every exact-match score from above. And
+# under a random split many test reports also stand in the training part.
+
+# %%
+drawn = split_studies(
+    studies,
+    test_per_class=test_per_class,
+    validation_fraction=validation_fraction,
+    seed=seed,
+    duplicates=duplicates,
+) if split_csv is None else read_split(split_csv, studies)[0]
+parts = drawn.groupby("split")["label"].agg(studies="size", abnormal="sum")
+parts["ceiling of exact match"] = drawn.groupby("split")["text"].agg(duplicate_ceiling)
+parts.loc[["train", "validation", "test"]].round(3)
+
+# %% [markdown]
+# No DICOM patient identifier spans two studies of Open-I, so a split by study is a split by
+# patient. With `duplicates: together` word-for-word equal reports stay in one part.
+
+# %%
+write_table(run / "studies.parquet", drawn)
+write_table(run / "dropped.parquet", data.dropped)
+write_split(run / "split.csv", drawn)
+results = [{"metric": name, "value": value} for name, value in counts.items()]
+results += [
+    {"metric": f"studies_{split}", "value": int(row["studies"])} for split, row in parts.iterrows()
+]
+results += [
+    {"metric": "studies", "value": len(drawn)},
+    {"metric": "dropped", "value": len(data.dropped)},
+    {"metric": "normal_share", "value": float((drawn["label"] == 0).mean())},
+    {"metric": "duplicate_ceiling_test", "value": float(parts.loc["test"].iloc[2])},
+    {"metric": "test_texts_elsewhere", "value": duplicates_across_parts(drawn)},
+    {"metric": "median_words", "value": float(drawn["text"].str.split().str.len().median())},
+]
+run.write_results("01_data", results);
+
+# %% [markdown]
+# ## Summary
+#
+# - {num}`01_data?metric=studies:,` studies with a frontal image, a text and a label;
+#   {num}`01_data?metric=normal_share:.1%` are normal.
+# - {num}`01_data?metric=test_texts_elsewhere:.0%` of the test reports stand word for word in
+#   another part of the split.
+# - Exact match cannot exceed {num}`01_data?metric=duplicate_ceiling_test:.3f` on the test studies
+#   from their texts alone.
+#
+# Next: [the model](02_model) that will read these pairs.

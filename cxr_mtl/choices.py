@@ -1,0 +1,16 @@
+"""Named choices, checked where they are used."""
+
+from typing import Any, get_args
+
+from cxr_mtl.errors import InputError
+
+
+def check_choice(name: str, value: Any, choices: Any) -> None:
+    """Refuse a value of the parameter `name` that the Literal type `choices` does not list.
+
+    Raises:
+        InputError: naming the parameter, the value and every choice.
+    """
+    if value not in get_args(choices):
+        known = ", ".join(map(str, get_args(choices)))
+        raise InputError(f"{name}='{value}' is no choice: write one of {known}")

@@ -1,0 +1,107 @@
+"""The demo's two baselines, pretrained on the reader's own machine in minutes.
+
+`demo-biomed` sees captioned phantoms that are not studies of the archive, `demo-general`
+captioned everyday shapes. They are small models of the same classes as BiomedCLIP (timm ViT and
+Hugging Face BERT in an open_clip CustomTextCLIP) and stand where BiomedCLIP and CLIP stand in the
+paper; their weights have nothing to do with those models.
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import open_clip
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cxr_mtl import demo_architecture
+from cxr_mtl.demo_architecture import WIDTH, write_untrained
+from cxr_mtl.demo_images import CaptionedImages, DemoName, captioned_images
+from cxr_mtl.files import content_key, write_beside
+from cxr_mtl.losses import clip_loss
+from cxr_mtl.openi import read_reports
+
+DEMO_NAMES: tuple[DemoName, ...] = ("demo-biomed", "demo-general")
+BATCH, LEARNING_RATE = 128, 1e-3
+EPOCHS = 2
+PAIRS = {"demo-biomed": 10_000, "demo-general": 4_000}
+Report = Callable[[str], None]
+
+
+def backbone_source(name: str, cache: Path, seed: int = 0, report: Report | None = None) -> str:
+    """The `load_backbone` source of a name: demo models become a local folder, trained if absent.
+
+    The folder under `cache` carries a key of the code that made it, so it is trained once.
+    """
+    if name not in DEMO_NAMES:
+        return name
+    key = content_key(name, seed, "version 0")
+    folder = cache / "models" / f"{name}-{key}"
+    if not folder.is_dir():
+        with write_beside(folder) as beside:
+            beside.mkdir()
+            _pretrain(name, beside, seed, report or (lambda _: None))
+    return f"local-dir:{folder}"
+
+
+def _pretrain(name: DemoName, folder: Path, seed: int, report: Report) -> None:
+    report(f"{name}: drawing {PAIRS[name]:,} captioned images")
+    pairs = captioned_images(name, PAIRS[name], demo_architecture.IMAGE_SIZE, seed)
+    reports, _ = read_reports()
+    write_untrained(folder, [*pairs.captions, *reports["findings"], *reports["impression"]])
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        config = json.loads((folder / "open_clip_config.json").read_text())
+        text_cfg = config["model_cfg"]["text_cfg"] | {
+            "hf_model_name": str(folder),
+            "hf_model_pretrained": False,
+        }
+        model = open_clip.create_model(f"local-dir:{folder}", text_cfg=text_cfg)
+        _fit(model, open_clip.get_tokenizer(f"local-dir:{folder}"), pairs, name, report)
+    save_file(model.state_dict(), folder / "open_clip_model.safetensors")
+
+
+def _fit(
+    model: nn.Module,
+    tokenize: Callable[[list[str]], Tensor],
+    pairs: CaptionedImages,
+    name: str,
+    report: Report,
+) -> None:
+    """CLIP loss plus multi-label BCE on what was drawn: without the second little is learnt."""
+    ids = tokenize(pairs.captions)
+    images, targets = torch.from_numpy(pairs.images), torch.from_numpy(pairs.targets)
+    codes = nn.Linear(WIDTH, targets.shape[1])
+    parameters = [*model.parameters(), *codes.parameters()]
+    steps_per_epoch = len(ids) // BATCH
+    optimiser = torch.optim.AdamW(parameters, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, LEARNING_RATE, total_steps=EPOCHS * steps_per_epoch
+    )
+    model.train()
+    for epoch in range(EPOCHS):
+        order = torch.randperm(len(ids))
+        totals = torch.zeros(2)
+        for step in range(steps_per_epoch):
+            rows = order[step * BATCH : (step + 1) * BATCH]
+            pixels = images[rows].permute(0, 3, 1, 2).float() / 127.5 - 1
+            batch_ids = ids[rows]
+            longest = int((batch_ids != 0).sum(1).max())
+            image_embeddings = model.encode_image(pixels * 2)
+            text_embeddings = model.encode_text(batch_ids[:, :longest])
+            contrastive = clip_loss(image_embeddings, text_embeddings, (-model.logit_scale).exp())
+            multi_label = F.binary_cross_entropy_with_logits(codes(image_embeddings), targets[rows])
+            optimiser.zero_grad(set_to_none=True)
+            (contrastive + 4 * multi_label).backward()
+            nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimiser.step()
+            schedule.step()
+            totals += torch.stack([contrastive.detach(), multi_label.detach()])
+        clip_mean, bce_mean = (totals / steps_per_epoch).tolist()
+        report(
+            f"{name}: epoch {epoch + 1} of {EPOCHS}, CLIP loss {clip_mean:.3f}, "
+            f"multi-label BCE {bce_mean:.3f}"
+        )
+    model.eval()

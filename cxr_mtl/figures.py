@@ -1,0 +1,158 @@
+"""The book's figures, in one style: colour-blind safe, one colour per label and per model."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import optuna
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+from optuna.importance import get_param_importances
+
+from cxr_mtl.images import read_image
+from cxr_mtl.losses import LossWeights
+from cxr_mtl.maps import EmbeddingMap
+from cxr_mtl.search import PAPER_WEIGHTS, RANGES
+
+_COLOURS = sns.color_palette("colorblind").as_hex()
+LABEL_NAMES = {0: "normal", 1: "abnormal"}
+LABEL_COLOURS = {"normal": _COLOURS[0], "abnormal": _COLOURS[1]}
+MODEL_COLOURS = [_COLOURS[2], _COLOURS[4], _COLOURS[7]]
+LOSS_COLOURS = {
+    "total": "black",
+    "bce": _COLOURS[3],
+    "supcon": _COLOURS[8],
+    "clip": _COLOURS[9],
+}
+LOSS_NAMES = {"bce": "λ₁ (BCE)", "supcon": "λ₂ (SupCon)", "clip": "λ₃ (CLIP)"}
+
+
+def use_theme() -> None:
+    """Set the seaborn theme that all figures of the book share."""
+    sns.set_theme(context="notebook", style="whitegrid", palette="colorblind")
+    plt.rcParams.update({"figure.dpi": 110, "savefig.bbox": "tight", "axes.titlesize": "medium"})
+
+
+def contact_sheet(
+    paths: Sequence[str], captions: Sequence[str], columns: int = 4, width: float = 2.9
+) -> Figure:
+    """Images in a grid, each with its caption below."""
+    rows = -(-len(paths) // columns)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(width * columns, (width + 0.75) * rows), layout="constrained"
+    )
+    for axis in np.ravel(axes):
+        axis.axis("off")
+    for axis, path, caption in zip(np.ravel(axes), paths, captions, strict=False):
+        axis.imshow(read_image(path).convert("L"), cmap="gray", vmin=0, vmax=255)
+        axis.text(0.5, -0.03, caption, ha="center", va="top", size=8, transform=axis.transAxes)
+    return figure
+
+
+def training_curves(steps: pd.DataFrame, epochs: pd.DataFrame) -> Figure:
+    """Losses and learning rates of every step, and validation retrieval of every epoch."""
+    figure, (losses, rates, retrieval) = plt.subplots(1, 3, figsize=(13, 3.8), layout="constrained")
+    for name, colour in LOSS_COLOURS.items():
+        losses.plot(steps["step"], steps[name], color=colour, alpha=0.25, linewidth=0.8)
+        smooth = steps[name].rolling(15, min_periods=1, center=True).mean()
+        losses.plot(steps["step"], smooth, color=colour, label=name)
+    losses.set(xlabel="step", ylabel="loss", title="Training losses (unweighted) and their sum")
+    losses.legend()
+    for name, label in (("learning_rate", "last layer"), ("head_learning_rate", "fusion head")):
+        rates.plot(steps["step"], steps[name], label=label)
+    rates.set(xlabel="step", ylabel="learning rate", yscale="log", title="Learning rates")
+    rates.legend()
+    for name, label in (
+        ("mrr_image_to_text", "image → report"),
+        ("mrr_text_to_image", "report → image"),
+    ):
+        retrieval.plot(epochs["epoch"], epochs[name], marker="o", markersize=3, label=label)
+    retrieval.set(
+        xlabel="epoch", ylabel="mean reciprocal rank", title="Validation retrieval (strict)"
+    )
+    retrieval.legend()
+    return figure
+
+
+def search_history(study: optuna.Study) -> Figure:
+    """Objective of every trial, the best so far, and how much each weight mattered."""
+    trials = _trials(study)
+    figure, (history, importance) = plt.subplots(1, 2, figsize=(11, 3.6), layout="constrained")
+    history.scatter(trials["number"], trials["value"], label="trial")
+    history.plot(trials["number"], trials["value"].cummax(), color="black", label="best so far")
+    history.set(xlabel="trial", ylabel="validation MRR", title="Search history")
+    history.xaxis.get_major_locator().set_params(integer=True)
+    history.legend(loc="lower right")
+    shares = get_param_importances(
+        study, evaluator=optuna.importance.FanovaImportanceEvaluator(seed=0)
+    )
+    importance.barh([LOSS_NAMES[n] for n in shares], list(shares.values()), color="0.45")
+    importance.invert_yaxis()
+    importance.set(xlim=(0, 1), xlabel="share of variance", title="Importance (fANOVA)")
+    return figure
+
+
+def search_slices(study: optuna.Study) -> Figure:
+    """Objective against each weight; dashed: the paper's weight."""
+    trials = _trials(study)
+    figure, axes = plt.subplots(1, 3, figsize=(13, 3.6), sharey=True, layout="constrained")
+    for axis, (name, ends) in zip(axes, RANGES.items(), strict=True):
+        points = axis.scatter(trials[name], trials["value"], c=trials["number"], cmap="viridis")
+        axis.axvline(getattr(PAPER_WEIGHTS, name), color="black", linestyle="--", label="paper")
+        best = trials.loc[trials["value"].idxmax()]
+        axis.scatter(best[name], best["value"], marker="*", s=220, color=_COLOURS[3], label="best")
+        axis.set(xlim=ends, xlabel=LOSS_NAMES[name])
+    axes[0].set(ylabel="validation MRR")
+    axes[0].legend(loc="lower right")
+    figure.colorbar(points, ax=axes, label="trial")
+    return figure
+
+
+def search_parallel_coordinates(study: optuna.Study, best: LossWeights) -> Figure:
+    """Every trial as a line over the three weights; dashed: the paper's weights."""
+    trials = _trials(study)
+    figure, axis = plt.subplots(figsize=(9, 4), layout="constrained")
+    colours = plt.get_cmap("viridis")
+    low, high = trials["value"].min(), trials["value"].max()
+    for trial in trials.sort_values("value").itertuples():
+        share = (trial.value - low) / (high - low) if high > low else 1.0
+        axis.plot(_scaled(trial), color=colours(share), alpha=0.75)
+    axis.plot(_scaled(best), color=_COLOURS[3], linewidth=3, label="best")
+    axis.plot(_scaled(PAPER_WEIGHTS), color="black", linestyle="--", linewidth=2, label="paper")
+    labels = [f"{LOSS_NAMES[n]}\n{low:g} to {high:g}" for n, (low, high) in RANGES.items()]
+    axis.set_xticks(range(len(RANGES)), labels)
+    axis.set(ylim=(-0.02, 1.02), ylabel="place in the range")
+    axis.legend()
+    scale = plt.cm.ScalarMappable(plt.Normalize(low, high), colours)
+    figure.colorbar(scale, ax=axis, label="validation MRR")
+    return figure
+
+
+def embedding_maps(maps: Mapping[str, EmbeddingMap], labels: np.ndarray) -> Figure:
+    """One t-SNE panel per model, coloured by label, its two measures below."""
+    figure, axes = plt.subplots(
+        1, len(maps), figsize=(4.6 * len(maps), 5), layout="constrained", squeeze=False
+    )
+    for axis, (name, found) in zip(axes[0], maps.items(), strict=True):
+        for label, label_name in LABEL_NAMES.items():
+            x, y = found.coordinates[labels == label].T
+            axis.scatter(x, y, s=14, alpha=0.8, color=LABEL_COLOURS[label_name], label=label_name)
+        axis.set(xticks=[], yticks=[], title=name)
+        axis.set_xlabel(
+            f"label accuracy of 10 neighbours {found.label_accuracy:.3f}\n"
+            f"trustworthiness {found.trustworthiness:.3f}"
+        )
+    axes[0, 0].legend(loc="best")
+    return figure
+
+
+def _trials(study: optuna.Study) -> pd.DataFrame:
+    complete = study.get_trials(states=(optuna.trial.TrialState.COMPLETE,), deepcopy=False)
+    rows = [{"number": n, "value": t.value, **t.params} for n, t in enumerate(complete)]
+    return pd.DataFrame(rows)
+
+
+def _scaled(weights: LossWeights) -> list[float]:
+    """Place of each weight in its range, from 0 to 1."""
+    return [(getattr(weights, name) - low) / (high - low) for name, (low, high) in RANGES.items()]

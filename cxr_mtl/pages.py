@@ -1,0 +1,57 @@
+"""The book's pages: Jupyter Book builds them beside, and they replace the old ones when whole."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from cxr_mtl.runs import existing_run
+
+BUILD = Path("_build")
+RUN_VARIABLE = "CXR_MTL_RUN"
+
+
+class PagesError(RuntimeError):
+    """Jupyter Book refused a page: what it said."""
+
+
+def build_html(run_name: str) -> Path:
+    """Build all pages of the current directory's book anew; returns `_build/html/index.html`.
+
+    Outputs and numbers come from `runs/<run_name>`. Every warning is an error, and after an
+    error the pages that stood before still stand.
+
+    Raises:
+        PagesError: the build failed.
+        InputError: there is no such run.
+    """
+    existing_run(run_name)
+    beside = BUILD / ".next"
+    shutil.rmtree(beside, ignore_errors=True)
+    jupyter_book = "from jupyter_book.cli.main import main; main()"
+    options = ["-W", "-n", "--keep-going", "-q", "--path-output", str(beside)]
+    done = subprocess.run(
+        [sys.executable, "-c", jupyter_book, "build", ".", *options],
+        env={**os.environ, RUN_VARIABLE: run_name},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    pages = beside / "_build/html"
+    if done.returncode != 0 or not (pages / "index.html").exists():
+        said = re.sub(r"\x1b\[[0-9;]*m", "", done.stderr).strip()
+        raise PagesError(f"the pages could not be built:\n{said[-4000:]}")
+    _replace(BUILD / "html", pages)
+    shutil.rmtree(beside)
+    return BUILD / "html/index.html"
+
+
+def _replace(folder: Path, new: Path) -> None:
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    new.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)

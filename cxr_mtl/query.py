@@ -1,0 +1,45 @@
+"""Asking a run's fine-tuned model for the studies nearest to an image or a report."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cxr_mtl.backbones import load_backbone
+from cxr_mtl.errors import InputError
+from cxr_mtl.features import load_images
+from cxr_mtl.files import read_json
+from cxr_mtl.fine_tuned import load_fine_tuned
+from cxr_mtl.retrieval import Index
+from cxr_mtl.runs import Run
+
+INDEX = "index"
+FINE_TUNED = "fine_tuned"
+
+
+def query_run(
+    run: Run, *, image: Path | None = None, text: str | None = None, k: int = 5
+) -> list[dict[str, Any]]:
+    """Search the run's fused index of test studies (Algorithm 2) by one image or one text.
+
+    Returns the k nearest as dicts with study, score, label, image and text, best first.
+
+    Raises:
+        InputError: not exactly one of image and text, an empty text, an unreadable image, a k
+            beyond the index, or a run that has no trained model or index yet.
+    """
+    if (image is None) == (text is None):
+        raise InputError("give either an image or a text to search for, not both or neither")
+    if text is not None and not text.strip():
+        raise InputError("the text to search for is empty: describe a finding")
+    source = read_json(run / FINE_TUNED / "fine_tuned.json")["source"]
+    backbone, _ = load_fine_tuned(run / FINE_TUNED, load_backbone(source))
+    index = Index.load(run / INDEX, backbone.key)
+    with torch.inference_mode():
+        if image is not None:
+            query = backbone.model.encode_image(load_images(backbone, [str(image)]))
+        else:
+            query = backbone.model.encode_text(backbone.tokenize([text]))
+    scores, positions = index.search(query.numpy(), k)
+    found = index.metadata.iloc[positions[0]].to_dict("records")
+    return [{"score": float(score), **row} for score, row in zip(scores[0], found, strict=True)]

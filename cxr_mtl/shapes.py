@@ -1,0 +1,70 @@
+"""Captioned everyday shapes: what the demo's general-purpose model is pretrained on."""
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+COLOURS = {
+    "red": (214, 58, 50),
+    "green": (60, 150, 70),
+    "blue": (50, 90, 200),
+    "yellow": (240, 200, 50),
+    "black": (30, 30, 30),
+    "white": (245, 245, 245),
+}
+SHAPES = ("circle", "square", "triangle", "cross", "ring", "bar")
+SIZES = {"small": 0.10, "large": 0.20}
+COLUMNS = {"left": 0.25, "middle": 0.5, "right": 0.75}
+ROWS = {"top": 0.27, "centre": 0.5, "bottom": 0.73}
+
+
+def draw_shapes(rng: np.random.Generator, size: int) -> tuple[np.ndarray, str, np.ndarray]:
+    """One to three shapes on a plain background, a caption, and which shapes and colours it has.
+
+    Shapes: uint8 [size, size, 3], str, float32 [len(SHAPES) * len(COLOURS)].
+    """
+    grey = int(rng.integers(90, 180))
+    picture = Image.new("RGB", (size, size), (grey, grey, grey))
+    pen = ImageDraw.Draw(picture)
+    present = np.zeros((len(SHAPES), len(COLOURS)), dtype=np.float32)
+    phrases = []
+    places = rng.permutation(len(COLUMNS) * len(ROWS))[: rng.integers(1, 4)]
+    for place in places:
+        row, column = list(ROWS)[place // 3], list(COLUMNS)[place % 3]
+        shape, colour, scale = (int(rng.integers(n)) for n in (len(SHAPES), len(COLOURS), 2))
+        half = list(SIZES.values())[scale] * size * rng.uniform(0.8, 1.1)
+        centre = np.array([COLUMNS[column], ROWS[row]]) * size + rng.normal(0, 0.02 * size, 2)
+        _draw(pen, SHAPES[shape], list(COLOURS.values())[colour], centre, half)
+        present[shape, colour] = 1
+        phrases.append(
+            f"a {list(SIZES)[scale]} {list(COLOURS)[colour]} {SHAPES[shape]} at the {row} {column}"
+        )
+    noisy = np.asarray(picture) + rng.normal(0, 8, (size, size, 1))
+    opening = rng.choice(["a picture of", "there is", "an image showing", "this shows"])
+    caption = f"{opening} {' and '.join(phrases)}"
+    return noisy.clip(0, 255).astype(np.uint8), caption, present.ravel()
+
+
+def _draw(
+    pen: ImageDraw.ImageDraw,
+    shape: str,
+    colour: tuple[int, int, int],
+    centre: np.ndarray,
+    half: float,
+) -> None:
+    x, y = centre
+    box = (x - half, y - half, x + half, y + half)
+    thin = max(1, half / 3)
+    match shape:
+        case "circle":
+            pen.ellipse(box, fill=colour)
+        case "square":
+            pen.rectangle(box, fill=colour)
+        case "triangle":
+            pen.polygon([(x, y - half), (x - half, y + half), (x + half, y + half)], fill=colour)
+        case "cross":
+            pen.rectangle((x - half, y - thin / 2, x + half, y + thin / 2), fill=colour)
+            pen.rectangle((x - thin / 2, y - half, x + thin / 2, y + half), fill=colour)
+        case "ring":
+            pen.ellipse(box, outline=colour, width=int(np.ceil(thin)))
+        case "bar":
+            pen.rectangle((x - half, y - thin / 2, x + half, y + thin / 2), fill=colour)

@@ -1,0 +1,205 @@
+"""A stage: one chapter, the files it needs and leaves, and the key that decides if it is fresh."""
+
+import heapq
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import jupytext
+from nbformat import NotebookNode
+
+from cxr_mtl.errors import InputError
+from cxr_mtl.files import content_key
+from cxr_mtl.fingerprints import (
+    LIBRARY,
+    chapter_code,
+    digest,
+    has_tag,
+    input_digest,
+    library_sources,
+)
+from cxr_mtl.parameters import Parameter, read_parameters
+from cxr_mtl.runs import Run
+
+BOOK = Path("book")
+LOCK = Path("requirements.lock")
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A chapter as written: a py:percent notebook with its declarations.
+
+    `needs` and `leaves` are paths relative to the run's folder, from the header's `cxr_mtl`.
+    """
+
+    name: str
+    notebook: NotebookNode
+    parameters: Mapping[str, Parameter]
+    needs: Sequence[str]
+    leaves: Sequence[str]
+
+    @property
+    def parameters_cell(self) -> NotebookNode:
+        """The one cell tagged `parameters`."""
+        return next(cell for cell in self.notebook.cells if has_tag(cell, "parameters"))
+
+
+def read_chapter(path: Path) -> Chapter:
+    """Read one chapter.
+
+    Raises:
+        InputError: it has not exactly one parameters cell, or a path that leaves the run's folder.
+    """
+    notebook = jupytext.reads(path.read_text(encoding="utf-8"), fmt="py:percent")
+    tagged = [cell for cell in notebook.cells if has_tag(cell, "parameters")]
+    if len(tagged) != 1:
+        raise InputError(f"{path} needs exactly one cell tagged `parameters`, it has {len(tagged)}")
+    parameters = read_parameters(tagged[0].source, str(path))
+    if "run_dir" not in parameters:
+        raise InputError(f'{path}: its parameters cell lacks `run_dir: str = "runs/demo"`')
+    header = notebook.metadata.get("cxr_mtl", {})
+    files = {key: [str(file).rstrip("/") for file in header.get(key, [])] for key in _HEADER}
+    for file in [*files["needs"], *files["leaves"]]:
+        if PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file).parts:
+            raise InputError(f"{path}: {file} must lie inside the run's folder")
+    return Chapter(path.stem, notebook, parameters, files["needs"], files["leaves"])
+
+
+_HEADER = ("needs", "leaves")
+
+
+def read_chapters(folder: Path = BOOK) -> list[Chapter]:
+    """Read the chapters `NN_name.py`, each after those whose files it needs.
+
+    Raises:
+        InputError: a needed file is left by no chapter, or by two, or the needs form a circle.
+    """
+    chapters = {path.stem: read_chapter(path) for path in sorted(folder.glob("[0-9][0-9]_*.py"))}
+    if not chapters:
+        raise InputError(f"no chapter NN_name.py in {folder}: run this from the repository's root")
+    leaves = [leaf for chapter in chapters.values() for leaf in chapter.leaves]
+    twice = sorted({leaf for leaf in leaves if leaves.count(leaf) > 1})
+    if twice:
+        raise InputError(f"two chapters leave {twice[0]}: rename one of them")
+    sorter = TopologicalSorter(
+        {
+            name: {producer(need, chapters.values(), name) for need in chapter.needs}
+            for name, chapter in chapters.items()
+        }
+    )
+    try:
+        sorter.prepare()
+    except CycleError as error:
+        raise InputError(
+            f"chapters need each other's files: {' -> '.join(error.args[1])}"
+        ) from None
+    order, ready = [], list(sorter.get_ready())
+    while ready:
+        heapq.heapify(ready)
+        name = heapq.heappop(ready)
+        order.append(chapters[name])
+        sorter.done(name)
+        ready.extend(sorter.get_ready())
+    return order
+
+
+def producer(need: str, chapters: Iterable[Chapter], user: str) -> str:
+    """The name of the chapter that leaves the file `need`, itself or as part of a folder.
+
+    Raises:
+        InputError: none does, or several do.
+    """
+    path = PurePosixPath(need)
+    names = {
+        chapter.name
+        for chapter in chapters
+        for leaf in map(PurePosixPath, chapter.leaves)
+        if path == leaf or leaf in path.parents or path in leaf.parents
+    } - {user}
+    if len(names) != 1:
+        found = f"left by {' and '.join(sorted(names))}" if names else "left by no chapter"
+        raise InputError(f"{user} needs {need}, which is {found}: mend the chapters' headers")
+    return names.pop()
+
+
+def stage_parts(
+    chapter: Chapter,
+    values: Mapping[str, Any],
+    run: Run,
+    *,
+    lock: Path = LOCK,
+    library: Path = LIBRARY,
+) -> dict[str, Any]:
+    """Everything a stage's outcome depends on, by hash; the key is the hash of it all.
+
+    `run_dir` is left out: a renamed run stays fresh.
+
+    Raises:
+        InputError: a needed file is not there.
+    """
+    for need in chapter.needs:
+        if not (run / need).exists():
+            raise InputError(
+                f"{chapter.name} needs {run / need}, which is missing: run the chapter that "
+                "leaves it first"
+            )
+    paths = {
+        name: input_digest(Path(values[name]))
+        for name, parameter in chapter.parameters.items()
+        if parameter.is_path and values[name] is not None and name != "run_dir"
+    }
+    return {
+        "code": content_key(chapter_code(chapter.notebook)),
+        "parameters": {name: value for name, value in values.items() if name != "run_dir"},
+        "inputs": paths,
+        "library": library_sources(chapter.notebook, library),
+        "needs": {need: digest(run / need) for need in chapter.needs},
+        "lock": digest(lock) if lock.exists() else None,
+        "python": ".".join(platform.python_version_tuple()[:2]),
+    }
+
+
+def why_stale(
+    chapter: Chapter, parts: Mapping[str, Any], record: Mapping[str, Any] | None, run: Run
+) -> str | None:
+    """The first reason to run a chapter again, or None when its last run still stands.
+
+    Args:
+        parts: what `stage_parts` finds now.
+        record: the stage's entry in the manifest, if any.
+    """
+    if record is None or not executed_copy(run, chapter.name).exists():
+        return "not run yet"
+    old = record["parts"]
+    if old.get("code") != parts["code"]:
+        return "its code changed"
+    for group, words in _GROUPS.items():
+        before = old.get(group, {})
+        for name in sorted({*before, *parts[group]}):
+            if before.get(name) != parts[group].get(name):
+                return words.format(name=name)
+    for name, words in {"lock": "requirements.lock", "python": "the Python version"}.items():
+        if old.get(name) != parts[name]:
+            return f"{words} changed"
+    for leaf in chapter.leaves:
+        if not (run / leaf).exists():
+            return f"{leaf} is missing"
+        if record["left"].get(leaf) != digest(run / leaf):
+            return f"{leaf} was changed since"
+    return None
+
+
+_GROUPS = {
+    "parameters": "the parameter {name} changed",
+    "inputs": "what the parameter {name} points to changed",
+    "library": "{name} changed",
+    "needs": "{name} changed",
+}
+
+
+def executed_copy(run: Run, name: str) -> Path:
+    """Where a chapter's executed notebook lies."""
+    return run / f"{name}.ipynb"

@@ -1,0 +1,144 @@
+"""The built pages: whole, offline, readable on a phone."""
+
+import shutil
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+import yaml
+from lxml import html
+
+from cxr_mtl.book_extension import PHANTOM_BANNER
+from cxr_mtl.files import read_json
+
+ROOT = Path(__file__).parents[2]
+PAGES = ROOT / "_build/html"
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+# What a browser fetches by itself to show a page.
+FETCHED = (
+    "//script/@src | //link[@rel!='canonical']/@href | //img/@src | //iframe/@src | //source/@src"
+)
+
+pytestmark = pytest.mark.skipif(
+    not (PAGES / "index.html").exists(), reason="no built pages: `make book` builds them"
+)
+
+
+def toc_pages() -> list[str]:
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    chapters = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
+    return [f"{name}.html" for name in [toc["root"], *chapters]]
+
+
+PAGE_NAMES = toc_pages()
+
+
+@cache
+def parsed(path: Path) -> html.HtmlElement:
+    return html.fromstring(path.read_bytes())
+
+
+@pytest.mark.parametrize("name", PAGE_NAMES)
+def test_every_page_of_the_contents_is_built(name):
+    assert parsed(PAGES / name).xpath("//article//h1")
+
+
+@pytest.mark.parametrize("name", PAGE_NAMES)
+def test_a_page_names_no_resource_of_another_server(name):
+    page = parsed(PAGES / name)
+    outside = [url for url in page.xpath(FETCHED) if urlsplit(url).netloc]
+    assert outside == []
+    assert not [style for style in page.xpath("//style/text()") if "url(http" in style]
+
+
+@pytest.mark.parametrize("name", PAGE_NAMES)
+def test_links_inside_the_book_lead_somewhere(name):
+    broken = []
+    for href in parsed(PAGES / name).xpath("//a/@href | //img/@src | //link/@href"):
+        url = urlsplit(href)
+        if url.scheme or url.netloc:
+            continue
+        target = ((PAGES / name).parent / unquote(url.path)).resolve() if url.path else PAGES / name
+        if not target.exists():
+            broken.append(href)
+        elif url.fragment and target.suffix == ".html":
+            ids = parsed(target).xpath("//@id | //a/@name")
+            if unquote(url.fragment) not in {*ids, ""}:
+                broken.append(href)
+    assert broken == []
+
+
+@pytest.mark.parametrize("name", PAGE_NAMES)
+def test_every_picture_says_in_words_what_it_shows(name):
+    pictures = parsed(PAGES / name).xpath("//article//img")
+    silent = [picture.get("src")[:80] for picture in pictures if not _is_described(picture)]
+    assert silent == []
+
+
+def _is_described(picture: html.HtmlElement) -> bool:
+    alt = (picture.get("alt") or "").strip()
+    # Without a description MyST-NB falls back on the file's name.
+    return bool(alt) and Path(picture.get("src")).name not in alt
+
+
+@pytest.mark.parametrize("name", PAGE_NAMES)
+def test_the_demo_edition_says_on_every_page_that_its_images_are_phantoms(name):
+    manifest = read_json(ROOT / "runs/demo/manifest.json")
+    phantoms = any(s["parameters"].get("dataset") == "phantom" for s in manifest.values())
+    assert phantoms, "`make book` builds the demo edition"
+    assert PHANTOM_BANNER in " ".join(parsed(PAGES / name).text_content().split())
+
+
+@pytest.mark.parametrize("name", [n for n in PAGE_NAMES if n.split("/")[1][:1].isdigit()])
+def test_a_chapter_shows_its_outputs_and_how_it_was_run(name):
+    text = parsed(PAGES / name).text_content()
+    assert "run make book for its outputs" not in text
+    assert "How this chapter was run" in text
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine: `apt-get install chromium`")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("name", [*PAGE_NAMES, "search.html"])
+def test_a_page_opens_offline_without_a_complaint(browser, name, width):
+    page = browser.new_page(viewport={"width": width, "height": 844})
+    requests, complaints = [], []
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on(
+        "console",
+        lambda line: complaints.append(line.text) if line.type in ("error", "warning") else None,
+    )
+    page.goto((PAGES / name).as_uri())
+    page.wait_for_load_state("networkidle")
+    page.evaluate("window.MathJax?.startup?.promise")
+    equations, rendered, wrong = (
+        page.locator(selector).count()
+        for selector in (".math.notranslate", ".math mjx-container", "mjx-merror")
+    )
+    overflow = page.evaluate("document.documentElement.scrollWidth") - width
+    page.close()
+    assert [url for url in requests if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert complaints == []
+    assert (rendered >= equations, wrong) == (True, 0)
+    assert overflow <= 0

@@ -1,0 +1,59 @@
+"""Small shared things: a few drawn studies and an untrained model of the demo's architecture."""
+
+import numpy as np
+import open_clip
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from cxr_mtl.backbones import Backbone, load_backbone
+from cxr_mtl.demo_architecture import write_untrained
+from cxr_mtl.files import sha256_of_file
+
+torch.set_num_threads(1)  # the data are tiny: threads would only wait for each other
+
+REPORTS = (
+    "The heart is normal in size. The lungs are clear.",
+    "Large right pleural effusion.",
+    "Cardiomegaly with pulmonary edema. No pneumothorax is seen in either hemithorax today.",
+    "No acute disease.",
+)
+
+
+@pytest.fixture(scope="session")
+def untrained_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("untrained model")
+    write_untrained(folder, list(REPORTS) * 20)
+    torch.manual_seed(0)
+    text_cfg = {
+        "hf_model_name": str(folder),
+        "hf_model_pretrained": False,
+        "hf_proj_type": "mlp",
+        "hf_pooler_type": "cls_last_hidden_state_pooler",
+        "context_length": 128,
+    }
+    model = open_clip.create_model(f"local-dir:{folder}", text_cfg=text_cfg)
+    save_file(model.state_dict(), folder / "open_clip_model.safetensors")
+    return folder
+
+
+@pytest.fixture
+def backbone(untrained_folder) -> Backbone:
+    return load_backbone(f"local-dir:{untrained_folder}")
+
+
+@pytest.fixture(scope="session")
+def studies(tmp_path_factory) -> pd.DataFrame:
+    """24 studies with noise images and reports of four kinds, half of them abnormal."""
+    folder = tmp_path_factory.mktemp("images")
+    rng = np.random.default_rng(0)
+    rows = []
+    for number in range(24):
+        path = folder / f"{number}.png"
+        Image.fromarray(rng.integers(0, 255, (112, 112), dtype=np.uint8)).save(path)
+        text = f"{REPORTS[number % 4]} Study {number}."
+        label = int(number % 4 in (1, 2))
+        rows.append((str(number), str(path), text, label, sha256_of_file(path)))
+    return pd.DataFrame(rows, columns=["study", "image", "text", "label", "image_sha256"])

@@ -1,0 +1,271 @@
+"""The driver: runs what is stale and nothing else, and says what failed."""
+
+import errno
+import os
+import shutil
+import sys
+
+import nbformat
+import papermill
+import pytest
+from rich.console import Console
+
+from cxr_mtl import stages
+from cxr_mtl.book import ChapterError, chapter_states, run_chapters
+from cxr_mtl.errors import InputError
+from cxr_mtl.fingerprints import digest
+from cxr_mtl.runs import Run
+
+HEADER = """\
+# ---
+# jupyter:
+#   kernelspec: {display_name: Python 3, language: python, name: python3}
+#   cxr_mtl: {needs: [%s], leaves: [%s]}
+# ---
+# %%%% [markdown]
+# # A chapter
+# %%%% tags=["parameters"]
+run_dir: str = "runs/demo"  # folder of the run
+"""
+DATA = (
+    HEADER % ("", "studies.txt")
+    + """\
+dataset: str = "phantom"  # which data
+count: int = 3  # how many studies
+# %%
+import sys
+from pathlib import Path
+
+Path(run_dir, "studies.txt").write_text("s" * count)
+sys.executable
+"""
+)
+MODEL = (
+    HEADER % ("studies.txt", "model")
+    + """\
+lr: float = 1e-4  # learning rate
+how: str = "well"  # how it ends
+# %%
+import os
+from pathlib import Path
+
+class InputError(ValueError): ...
+
+print("begun")
+# %%
+if how == "bad input":
+    raise InputError("pairs.csv: row 3 has label 7: labels are 0 or 1")
+if how == "bug":
+    1 / 0
+if how == "killed" and not Path(run_dir, "checkpoint").exists():
+    Path(run_dir, "checkpoint").write_text("1")
+    os.kill(os.getpid(), 9)
+if how != "empty-handed":
+    Path(run_dir, "model").mkdir(exist_ok=True)
+    Path(run_dir, "model", "weights").write_text(f"{lr}")
+"""
+)
+QUIET = Console(quiet=True)
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory):
+    """A repository of two chapters, both executed with `lr` from the profile."""
+    root = tmp_path_factory.mktemp("a study")
+    (root / "book/profiles").mkdir(parents=True)
+    (root / "book/01_data.py").write_text(DATA)
+    (root / "book/02_model.py").write_text(MODEL)
+    (root / "book/profiles/demo.yml").write_text("lr: 1.0e-3\n")
+    (root / "requirements.lock").write_text("numpy==1\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        run_chapters(console=QUIET)
+    return root
+
+
+@pytest.fixture
+def study(executed, tmp_path, monkeypatch):
+    """A copy of that repository, and the current directory."""
+    root = tmp_path / "a study"
+    shutil.copytree(executed, root)
+    monkeypatch.chdir(root)
+    return root
+
+
+def edit(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_an_executed_copy_shows_the_values_it_was_run_with(study):
+    notebook = nbformat.read("runs/demo/02_model.ipynb", as_version=4)
+    cell = next(cell for cell in notebook.cells if cell.metadata.get("tags") == ["parameters"])
+    assert "lr: float = 0.001  # learning rate" in cell.source
+    assert (study / "runs/demo/model/weights").read_text() == "0.001"
+
+
+def test_chapters_run_in_this_python(study):
+    notebook = nbformat.read("runs/demo/01_data.ipynb", as_version=4)
+    assert notebook.cells[-1].outputs[0].data["text/plain"] == repr(sys.executable)
+
+
+def test_the_manifest_tells_how_a_stage_was_run(study):
+    record = Run("runs/demo").manifest["02_model"]
+    assert record["parameters"] == {"run_dir": "runs/demo", "lr": 0.001, "how": "well"}
+    assert record["parts"]["needs"] == {"studies.txt": digest(study / "runs/demo/studies.txt")}
+    assert record["left"] == {"model": digest(study / "runs/demo/model")}
+    assert record["wall_seconds"] > 0
+    assert record["versions"]["python"]
+    assert record["hardware"]["cores"]
+    assert record["started"] <= record["finished"]
+
+
+def test_nothing_changed_nothing_executed(study, monkeypatch):
+    monkeypatch.setattr(papermill, "execute_notebook", None)
+    assert [outcome.reason for outcome in run_chapters(console=QUIET)] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("# # A chapter", "# # Better prose"), ("import os", "# why\nimport os"), ("# how", "# So")],
+)
+def test_prose_and_comments_leave_a_chapter_fresh(study, old, new):
+    edit(study / "book/02_model.py", old, new)
+    assert chapter_states() == {"01_data": None, "02_model": None}
+
+
+def test_a_code_edit_makes_its_chapter_stale(study):
+    edit(study / "book/02_model.py", '"begun"', '"started"')
+    assert chapter_states() == {"01_data": None, "02_model": "its code changed"}
+
+
+def test_a_parameter_makes_the_chapters_that_take_it_stale(study):
+    assert chapter_states(overrides=["lr=5e-4"])["02_model"] == "the parameter lr changed"
+    edit(study / "book/profiles/demo.yml", "lr", "count: 4\nlr")
+    assert chapter_states()["01_data"] == "the parameter count changed"
+
+
+def test_a_default_that_the_profile_replaces_leaves_a_chapter_fresh(study):
+    edit(study / "book/02_model.py", "lr: float = 1e-4", "lr: float = 1e-5")
+    assert chapter_states()["02_model"] is None
+
+
+def test_a_needed_file_makes_its_user_stale_and_a_left_file_its_maker(study):
+    (study / "runs/demo/studies.txt").write_text("other")
+    assert chapter_states() == {
+        "01_data": "studies.txt was changed since",
+        "02_model": "studies.txt changed",
+    }
+
+
+@pytest.mark.parametrize(
+    ("lost", "reason"),
+    [
+        ("model/weights", "model was changed since"),
+        ("model", "model is missing"),
+        ("02_model.ipynb", "not run yet"),
+    ],
+)
+def test_a_lost_output_makes_its_chapter_stale(study, lost, reason):
+    path = study / "runs/demo" / lost
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert chapter_states() == {"01_data": None, "02_model": reason}
+
+
+def test_the_lock_file_makes_every_chapter_stale(study):
+    (study / "requirements.lock").write_text("numpy==2\n")
+    assert set(chapter_states().values()) == {"requirements.lock changed"}
+
+
+def test_the_library_makes_the_chapters_that_import_it_stale(study, monkeypatch):
+    def imports(notebook, library):
+        return {"cxr_mtl/trainer.py": "other"} if "lr" in str(notebook) else {}
+
+    monkeypatch.setattr(stages, "library_sources", imports)
+    assert chapter_states() == {"01_data": None, "02_model": "cxr_mtl/trainer.py changed"}
+
+
+def test_bad_input_met_in_a_chapter_is_one_sentence_and_its_copy_is_kept(study):
+    with pytest.raises(InputError) as error:
+        run_chapters(overrides=["how=bad input"], console=QUIET)
+    assert str(error.value) == "02_model: pairs.csv: row 3 has label 7: labels are 0 or 1"
+    failed = nbformat.read("runs/demo/02_model.failed.ipynb", as_version=4)
+    assert "begun" in str(failed)
+    assert chapter_states() == {"01_data": None, "02_model": None}
+
+
+def test_a_fault_of_a_chapter_is_told_with_its_cell_and_traceback(study):
+    with pytest.raises(ChapterError) as error:
+        run_chapters(overrides=["how=bug"], console=QUIET)
+    told = str(error.value)
+    assert told.startswith("02_model failed in cell [3] with ZeroDivisionError: division by zero")
+    assert "----> 4     1 / 0" in told
+    assert "\x1b" not in told
+
+
+def test_a_full_disk_is_one_sentence(study, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(papermill, "execute_notebook", fail)
+    with pytest.raises(InputError, match="the disk is full at 01_data: free some space"):
+        run_chapters(overrides=["count=9"], console=QUIET)
+
+
+def test_a_killed_kernel_is_named_and_the_same_command_resumes_there(study):
+    with pytest.raises(ChapterError, match=r"the kernel of 02_model died .* resumes at 02_model"):
+        run_chapters(overrides=["how=killed"], console=QUIET)
+    assert (study / "runs/demo/02_model.failed.ipynb").exists()
+    outcomes = run_chapters(overrides=["how=killed"], console=QUIET)
+    assert [outcome.reason for outcome in outcomes] == [None, "the parameter how changed"]
+    left = {path.name for path in (study / "runs/demo").iterdir()}
+    assert "02_model.failed.ipynb" not in left
+    assert not [name for name in left if "partial" in name]
+
+
+def test_a_chapter_that_leaves_not_what_it_declares_has_failed(study):
+    shutil.rmtree(study / "runs/demo/model")
+    with pytest.raises(ChapterError, match="02_model ran, but did not leave runs/demo/model"):
+        run_chapters(only=["02"], overrides=["how=empty-handed"], console=QUIET)
+
+
+def test_an_unknown_parameter_is_refused_before_any_work(study, monkeypatch):
+    monkeypatch.setattr(papermill, "execute_notebook", None)
+    for bad in (["conut=5"], ["run_dir=x"], ["lr=fast"]):
+        with pytest.raises(InputError):
+            run_chapters(run_name="new", overrides=bad, console=QUIET)
+    assert set(chapter_states(run_name="new").values()) == {"not run yet"}
+    assert not (study / "runs/new").exists()
+
+
+def test_an_executed_copy_runs_under_papermill_with_the_other_values_kept(study):
+    papermill.execute_notebook(
+        "runs/demo/02_model.ipynb", "out.ipynb", parameters={"how": "other"}, progress_bar=False
+    )
+    assert (study / "runs/demo/model/weights").read_text() == "0.001"
+
+
+def test_chapters_are_chosen_by_number_name_or_file(study, monkeypatch):
+    monkeypatch.setattr(papermill, "execute_notebook", None)
+    for word in ("02", "02_model", "model", "book/02_model.py"):
+        outcomes = run_chapters(only=[word], console=QUIET)
+        assert [outcome.step for outcome in outcomes] == ["02_model"]
+    with pytest.raises(InputError, match="no chapter is called modle: take one of 01_data"):
+        run_chapters(only=["modle"], console=QUIET)
+
+
+def test_a_run_that_another_process_writes_is_refused(study):
+    with Run("runs/demo").locked(), pytest.raises(InputError, match="another process is writing"):
+        run_chapters(console=QUIET)
+
+
+def test_a_kernel_of_another_python_is_refused(study, monkeypatch):
+    kernel = study / "jupyter/kernels/python3"
+    kernel.mkdir(parents=True)
+    (kernel / "kernel.json").write_text(
+        '{"argv": ["/usr/bin/other", "-m", "x"], "display_name": "Python 3", "language": "python"}'
+    )
+    monkeypatch.setenv("JUPYTER_PATH", os.fspath(study / "jupyter"))
+    with pytest.raises(InputError, match="starts /usr/bin/other, not"):
+        run_chapters(console=QUIET)

@@ -1,0 +1,177 @@
+"""The command line: what it calls, what it prints, how it ends."""
+
+import json
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+from cxr_mtl import book, cli, pages
+from cxr_mtl.errors import InputError
+from cxr_mtl.runs import Run
+
+
+@pytest.fixture
+def command(monkeypatch):
+    """Call the command line; returns its exit code."""
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["cxr-mtl", *words])
+        with pytest.raises(SystemExit) as exit_:
+            cli.main()
+        return exit_.value.code or 0
+
+    return call
+
+
+@pytest.fixture
+def module(monkeypatch):
+    """Put a stand-in for a library module in place."""
+
+    def put(name, **functions):
+        stand_in = types.SimpleNamespace(**functions)
+        monkeypatch.setitem(sys.modules, f"cxr_mtl.{name}", stand_in)
+
+    return put
+
+
+def test_help_needs_neither_torch_nor_pandas():
+    code = (
+        "import sys; sys.argv = ['cxr-mtl', '--help']\nfrom cxr_mtl.cli import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "assert not {'torch', 'pandas', 'papermill'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    for name in ("run", "book", "status", "query", "data"):
+        assert f" {name} " in done.stdout
+
+
+@pytest.mark.parametrize("name", ["run", "book", "status", "query"])
+def test_help_shows_the_defaults(command, capsys, name):
+    assert command(name, "--help") == 0
+    assert "[default: demo]" in capsys.readouterr().out
+
+
+def test_run_passes_everything_on(command, monkeypatch, capsys):
+    def run_chapters(*words):
+        assert words[:-1] == ("paper", "mine", ["lr=1e-4", "ks=[1]"], ["03", "04"], True)
+        return [book.Outcome("03_search", "forced", 1.5, 2**30), book.Outcome("04_x", None)]
+
+    monkeypatch.setattr(book, "run_chapters", run_chapters)
+    options = ["--profile", "paper", "--run", "mine", "-p", "lr=1e-4", "-p", "ks=[1]", "--force"]
+    assert command("run", "03", "04", *options) == 0
+    table = capsys.readouterr().out
+    assert "1.5" in table
+    assert "1.00" in table
+    assert "fresh" in table
+
+
+def test_book_runs_what_is_stale_and_then_builds_the_pages(command, monkeypatch, capsys):
+    calls = []
+    monkeypatch.setattr(book, "run_chapters", lambda *w, **k: calls.append("run") or [])
+    monkeypatch.setattr(
+        pages, "build_html", lambda run: calls.append(run) or Path("_build/html/index.html")
+    )
+    assert command("book", "--run", "mine") == 0
+    assert calls == ["run", "mine"]
+    assert "_build/html/index.html" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "start"),
+    [
+        (InputError("x.csv: row [3] is empty: delete it"), 2, "error: x.csv: row [3] is empty"),
+        (book.ChapterError("04 failed in cell [3]"), 1, "failed: 04 failed in cell [3]"),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_an_error_ends_with_its_code_and_one_message(
+    command, monkeypatch, capsys, error, code, start
+):
+    def run_chapters(*_):
+        raise error
+
+    monkeypatch.setattr(book, "run_chapters", run_chapters)
+    assert command("run") == code
+    printed = capsys.readouterr()
+    assert printed.err.startswith(start)
+    assert "Traceback" not in printed.err
+    assert printed.out == ""
+
+
+def test_outside_a_repository_and_with_a_bad_run_name_it_says_so(
+    command, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    assert command("run") == 2
+    assert "run this from the repository's root" in capsys.readouterr().err
+    assert command("query", "--text", "effusion", "--run", "../x") == 2
+    assert "the run name '../x' is not usable" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_status_says_why_a_chapter_is_stale(command, monkeypatch, capsys):
+    states = {"01_data": None, "02_model": "parameter [x] changed"}
+    monkeypatch.setattr(book, "chapter_states", lambda *_: states)
+    assert command("status") == 0
+    out = capsys.readouterr().out
+    assert "fresh" in out
+    assert "stale: parameter [x] changed" in out
+
+
+HITS = [{"study": "7", "score": 0.98765, "label": 1, "image": "7.png", "text": "Effusion [old]."}]
+
+
+def test_query_prints_a_table_or_json(command, module, tmp_path, monkeypatch, capsys):
+    asked = []
+
+    def query_run(run, **question):
+        asked.append((str(run.path), question))
+        return HITS
+
+    monkeypatch.chdir(tmp_path)
+    Run("runs/demo")
+    module("query", query_run=query_run)
+    assert command("query", "--text", "effusion", "-k", "3") == 0
+    table = capsys.readouterr().out
+    for word in ("7", "0.9877", "abnormal", "Effusion [old]."):
+        assert word in table
+    assert command("query", "--image", "a b.png", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == HITS
+    assert asked == [
+        ("runs/demo", {"image": None, "text": "effusion", "k": 3}),
+        ("runs/demo", {"image": Path("a b.png"), "text": None, "k": 5}),
+    ]
+
+
+@pytest.mark.parametrize("words", [[], ["--text", "a", "--image", "b.png"]])
+def test_query_takes_an_image_or_a_text(command, capsys, words):
+    assert command("query", *words) == 2
+    assert "give either --image FILE or --text" in capsys.readouterr().err
+
+
+def test_query_needs_a_run_that_is_there(command, module, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    module("query", query_run=None)
+    assert command("query", "--text", "a", "--run", "mine") == 2
+    assert "there is no run runs/mine" in capsys.readouterr().err
+
+
+def test_k_below_one_is_refused(command):
+    assert command("query", "--text", "a", "-k", "0") == 2
+
+
+def test_data_fetch_fetches_into_the_folder(command, module):
+    folders = []
+    module("archive", fetch=folders.append)
+    assert command("data", "fetch", "open i") == 0
+    assert folders == [Path("open i")]
+
+
+def test_python_dash_m_is_the_same_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "cxr_mtl", "query"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr.startswith("error: give either")) == (2, True)

@@ -1,0 +1,105 @@
+"""Chapters in their order, and the key of a stage."""
+
+import pytest
+
+from cxr_mtl.errors import InputError
+from cxr_mtl.files import content_key
+from cxr_mtl.runs import Run
+from cxr_mtl.stages import read_chapter, read_chapters, stage_parts
+
+HEADER = """\
+# ---
+# jupyter:
+#   kernelspec: {{display_name: Python 3, language: python, name: python3}}
+#   cxr_mtl: {{needs: {needs}, leaves: {leaves}}}
+# ---
+# %% [markdown]
+# # A chapter
+# %% tags=["parameters"]
+run_dir: str = "runs/demo"
+"""
+
+
+def chapter_text(needs=(), leaves=(), parameters="", code=""):
+    header = HEADER.format(needs=list(needs), leaves=list(leaves))
+    return f"{header}{parameters}\n# %%\n{code}\n"
+
+
+def write_chapter(folder, name, **parts):
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.py").write_text(chapter_text(**parts))
+
+
+def test_chapters_come_after_those_whose_files_they_need(tmp_path):
+    book = tmp_path / "book"
+    write_chapter(book, "01_maps", needs=["index/vectors.bin"])
+    write_chapter(book, "02_index", needs=["studies"], leaves=["index"])
+    write_chapter(book, "03_data", leaves=["studies"])
+    write_chapter(book, "04_free")
+    names = [chapter.name for chapter in read_chapters(book)]
+    assert names == ["03_data", "02_index", "01_maps", "04_free"]
+
+
+@pytest.mark.parametrize(
+    ("chapters", "sentence"),
+    [
+        ({"01_a": {"needs": ["x"]}}, "01_a needs x, which is left by no chapter"),
+        ({"01_a": {"needs": ["x"], "leaves": ["x"]}}, "left by no chapter"),
+        ({"01_a": {"leaves": ["x"]}, "02_b": {"leaves": ["x"]}}, "two chapters leave x"),
+        (
+            {"01_a": {"needs": ["y"], "leaves": ["x"]}, "02_b": {"needs": ["x"], "leaves": ["y"]}},
+            "need each other's files",
+        ),
+        ({"01_a": {"leaves": ["../x"]}}, "must lie inside the run's folder"),
+        ({"01_a": {"leaves": ["/x"]}}, "must lie inside the run's folder"),
+        ({}, "no chapter NN_name.py"),
+    ],
+)
+def test_headers_that_do_not_fit_together_are_refused(tmp_path, chapters, sentence):
+    for name, parts in chapters.items():
+        write_chapter(tmp_path, name, **parts)
+    with pytest.raises(InputError) as error:
+        read_chapters(tmp_path)
+    assert sentence in str(error.value)
+
+
+def test_a_chapter_needs_one_parameters_cell_with_the_runs_folder(tmp_path):
+    path = tmp_path / "01_a.py"
+    path.write_text("# %%\nx = 1\n")
+    with pytest.raises(InputError, match="exactly one cell tagged `parameters`, it has 0"):
+        read_chapter(path)
+    path.write_text('# %% tags=["parameters"]\nx: int = 1\n')
+    with pytest.raises(InputError, match="lacks `run_dir"):
+        read_chapter(path)
+
+
+def test_the_key_follows_what_path_parameters_point_to_and_not_the_runs_folder(tmp_path):
+    write_chapter(
+        tmp_path, "01_a", parameters="csv: Path | None = None\nfolder: Path | None = None"
+    )
+    chapter = read_chapter(tmp_path / "01_a.py")
+    (tmp_path / "pairs.csv").write_text("a")
+    (tmp_path / "images").mkdir()
+
+    def key(run="one"):
+        values = {
+            "run_dir": run,
+            "csv": str(tmp_path / "pairs.csv"),
+            "folder": str(tmp_path / "images"),
+        }
+        return content_key(stage_parts(chapter, values, Run(tmp_path / "run")))
+
+    first = key()
+    assert key("another") == first
+    (tmp_path / "pairs.csv").write_text("bb")
+    second = key()
+    (tmp_path / "images/1.png").write_text("x")
+    assert len({first, second, key()}) == 3
+
+
+def test_a_needed_file_that_is_missing_is_named(tmp_path):
+    write_chapter(tmp_path, "01_a", leaves=["studies.parquet"])
+    write_chapter(tmp_path, "02_b", needs=["studies.parquet"])
+    chapter = read_chapters(tmp_path)[1]
+    with pytest.raises(InputError, match=r"02_b needs .*studies\.parquet, which is missing: run"):
+        stage_parts(chapter, {"run_dir": "x"}, Run(tmp_path / "run"))
