@@ -8,6 +8,8 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
+# Without bytecode every kernel spends ten seconds more on compiling PyTorch's sources.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: book test serve lock clean
 

@@ -24,15 +24,17 @@
 # image. The paper {cite}`liang2026` uses it as image-report pairs with a binary label.
 
 # %%
+import textwrap
 from pathlib import Path
 from typing import Literal
 
 import pandas as pd
+from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 from cxr_mtl.dataset import load_dataset
 from cxr_mtl.figures import contact_sheet, use_theme
 from cxr_mtl.files import write_table
-from cxr_mtl.openi import collection_counts
+from cxr_mtl.openi import collection_counts, read_reports
 from cxr_mtl.runs import Run
 from cxr_mtl.showcase import showcase_studies
 from cxr_mtl.splits import (
@@ -101,18 +103,35 @@ data.dropped["reason"].value_counts().to_frame("studies")
 
 # %%
 PAPER_COUNTS = {"reports": 3955}
-counts = {} if data.reports is None else collection_counts(data.reports)
+open_i = read_reports()[0] if data.reports is None else data.reports
+counts = collection_counts(open_i)
 pd.DataFrame(
-    [{"what": name, "counted": value, "paper": PAPER_COUNTS.get(name, "")}
-     for name, value in counts.items()]
-).set_index("what") if counts else "This dataset is a CSV of pairs: there is no archive to count."
+    {"counted": counts, "paper": {name: PAPER_COUNTS.get(name, "") for name in counts}}
+).rename(index=lambda name: name.replace("_", " "))
+
+# %% [markdown]
+# Normal among the studies with images, by label rule:
+
+# %%
+normal, not_indexed = counts["imaged_normal"], counts["imaged_not_indexed"]
+normal_shares = pd.DataFrame(
+    {
+        "counted": {
+            "mesh-normal": normal / counts["imaged"],
+            "mesh-normal+no-indexing": (normal + not_indexed) / counts["imaged"],
+            "drop-no-indexing": normal / (counts["imaged"] - not_indexed),
+        },
+        "paper": 0.38,
+    }
+)
+normal_shares.style.format("{:.3f}")
 
 # %% [markdown]
 # The paper speaks of 3,955 PA images. There are {num}`01_data?metric=reports` *reports*, but
-# {num}`01_data?metric=reports_without_image` of them name no image, so at most
-# {num}`01_data?metric=studies_with_images` studies can have one. Its "approximately 38 % normal"
-# is met when studies that nobody indexed count as normal, which is why that label rule is the
-# default.
+# {num}`01_data?metric=not_imaged` of them name no image, so at most
+# {num}`01_data?metric=imaged` studies can have one. Its "approximately 38 % normal"
+# is met ({num}`01_data?metric=imaged_normal_share:.1%`) when studies that nobody indexed count as
+# normal, which is why that label rule is the default.
 
 # %% [markdown]
 # ## Which image is the frontal one?
@@ -120,12 +139,9 @@ pd.DataFrame(
 # The reports do not say. Three sources do, and they disagree in how many studies they can serve:
 
 # %%
-view_table = pd.DataFrame(
-    {} if data.reports is None else
-    {source: view_counts(data.reports, read_views(source)) for source in ("dicom", "tsne",
-                                                                         "dicom+tsne")}
-).T.rename_axis("view source")
-view_table
+pd.DataFrame(
+    {source: view_counts(open_i, read_views(source)) for source in ("dicom", "tsne", "dicom+tsne")}
+).T.rename_axis("view source").rename(columns=lambda name: name.replace("_", " "))
 
 # %% [markdown]
 # A fourth source, `projections`, is a table that many users have (`uid,filename,projection`). The
@@ -139,17 +155,19 @@ view_table
 # what the code names, on the side and at the place and with the severity it names, over a real
 # lung outline. From here on, phantoms and real images take the same road.
 
-# %% mystnb={"figure": {"name": "fig-images", "caption": "One study without findings and studies with a single finding, each with its MeSH codes."}, "image": {"alt": "Grid of frontal chest images, each captioned with study number and MeSH codes"}}
+# %% mystnb={"figure": {"name": "fig-images", "caption": "A study without findings, and for each of the 40 most frequent MeSH headings the study with the fewest other codes: the code, the study and the beginning of its impression."}, "image": {"alt": "Grid of frontal chest images, each captioned with a MeSH code, the study number and the beginning of the impression"}}
+set_matplotlib_formats("jpeg", pil_kwargs={"quality": 85})
 shown = showcase_studies(studies, seed=seed)
-contact_sheet(shown["image"], shown["caption"]);
+contact_sheet(shown["image"], shown["caption"], columns=6)
 
 # %% [markdown]
 # One report, as the models will read it. Reports are quoted from Open-I (Indiana University,
 # Demner-Fushman et al. 2016, CC BY-NC-ND 4.0); `XXXX` stands where names and dates were removed.
 
 # %%
-example = shown.iloc[1]
-print(f"study {example['study']}, label {example['label']}\n\n{example['text']}")
+example = shown.iloc[2]
+print(f"study {example['study']}, label {example['label']}\n")
+print(textwrap.fill(example["text"], 90))
 
 # %% [markdown]
 # ## Many reports are word for word the same
@@ -159,13 +177,17 @@ print(f"study {example['study']}, label {example['label']}\n\n{example['text']}"
 # under a random split many test reports also stand in the training part.
 
 # %%
-drawn = split_studies(
-    studies,
-    test_per_class=test_per_class,
-    validation_fraction=validation_fraction,
-    seed=seed,
-    duplicates=duplicates,
-) if split_csv is None else read_split(split_csv, studies)[0]
+drawn = (
+    split_studies(
+        studies,
+        test_per_class=test_per_class,
+        validation_fraction=validation_fraction,
+        seed=seed,
+        duplicates=duplicates,
+    )
+    if split_csv is None
+    else read_split(split_csv, studies)[0]
+)
 parts = drawn.groupby("split")["label"].agg(studies="size", abnormal="sum")
 parts["ceiling of exact match"] = drawn.groupby("split")["text"].agg(duplicate_ceiling)
 parts.loc[["train", "validation", "test"]].round(3)
@@ -188,9 +210,9 @@ results += [
     {"metric": "normal_share", "value": float((drawn["label"] == 0).mean())},
     {"metric": "duplicate_ceiling_test", "value": float(parts.loc["test"].iloc[2])},
     {"metric": "test_texts_elsewhere", "value": duplicates_across_parts(drawn)},
-    {"metric": "median_words", "value": float(drawn["text"].str.split().str.len().median())},
+    {"metric": "imaged_normal_share", "value": normal_shares["counted"].iloc[1], "paper": 0.38},
 ]
-run.write_results("01_data", results);
+run.write_results("01_data", results)
 
 # %% [markdown]
 # ## Summary

@@ -16,7 +16,7 @@
 # %% [markdown]
 # # The model, what of it is trained, and the three losses
 #
-# **You will learn** what BiomedCLIP is made of, which 8 % of it the paper trains, what each of the
+# **You will learn** what BiomedCLIP is made of, which small part of it the paper trains, what each of the
 # three losses sees in a batch, and why the frozen part needs to be computed only once.
 # **It needs** the study table of [the data chapter](01_data).
 
@@ -93,12 +93,19 @@ studies = read_table(run / "studies.parquet")
 
 # %%
 freeze(pretrained.model, unfrozen_blocks)
-part_of = {"visual.trunk": "image tower", "visual.head": "image projection",
-           "text.transformer": "text tower", "text.proj": "text projection",
-           "logit_scale": "logit scale"}
+part_of = {
+    "visual.trunk": "image tower",
+    "visual.head": "image projection",
+    "text.transformer": "text tower",
+    "text.proj": "text projection",
+    "logit_scale": "logit scale",
+}
 rows = [
-    {"part": next(part for prefix, part in part_of.items() if name.startswith(prefix)),
-     "parameters": p.numel(), "trained": p.numel() * p.requires_grad}
+    {
+        "part": next(part for prefix, part in part_of.items() if name.startswith(prefix)),
+        "parameters": p.numel(),
+        "trained": p.numel() * p.requires_grad,
+    }
     for name, p in pretrained.model.named_parameters()
 ]
 table = pd.DataFrame(rows).groupby("part", sort=False).sum()
@@ -114,12 +121,18 @@ table.style.format("{:,}")
 
 # %%
 features = compute_features(
-    pretrained, studies, unfrozen_blocks, Path(cache_dir),
-    precision=feature_precision, device=device,
+    pretrained,
+    studies,
+    unfrozen_blocks,
+    Path(cache_dir),
+    precision=feature_precision,
+    device=device,
 )
 last_layer = LastLayer(pretrained.model, unfrozen_blocks).to(device)
-print(f"{len(features):,} studies: {tuple(features.images.tokens.shape)} image tokens, "
-      f"{tuple(features.texts.tokens.shape)} report tokens")
+print(
+    f"{len(features):,} studies: {tuple(features.images.tokens.shape)} image tokens, "
+    f"{tuple(features.texts.tokens.shape)} report tokens"
+)
 
 # %% [markdown]
 # ## The losses, on one batch
@@ -130,7 +143,7 @@ print(f"{len(features):,} studies: {tuple(features.images.tokens.shape)} image t
 # %%
 train = studies[studies["split"] == "train"]
 eight = train.groupby("label").sample(4, random_state=seed).index.to_numpy()
-v, t = map(torch.from_numpy, embed_rows(last_layer, features, torch.from_numpy(eight), device))
+v, t = map(torch.from_numpy, embed_rows(last_layer, features, torch.tensor(eight), device))
 labels = torch.tensor(studies["label"].to_numpy()[eight])
 tau = temperature or pretrained.learned_temperature
 
@@ -168,8 +181,18 @@ for axis, similarity, title in (
     (axes[0], unit_v @ unit_t.T, "image (rows) against report (columns)"),
     (axes[1], fused @ fused.T, "fused against fused"),
 ):
-    sns.heatmap(similarity, annot=True, fmt=".2f", cmap="viridis", vmin=0, vmax=1, ax=axis,
-                xticklabels=names, yticklabels=names, annot_kws={"size": 8})
+    sns.heatmap(
+        similarity,
+        annot=True,
+        fmt=".2f",
+        cmap="viridis",
+        vmin=0,
+        vmax=1,
+        ax=axis,
+        xticklabels=names,
+        yticklabels=names,
+        annot_kws={"size": 8},
+    )
     axis.set_title(title)
 
 # %% [markdown]
@@ -200,8 +223,12 @@ losses = {
     "total": multi_task_loss(v, t, head(v, t), labels, weights, tau, renormalise_fused)["total"],
 }
 chance = {"BCE": np.log(2), "SupCon": np.log(7), "CLIP": np.log(8)}
-pd.DataFrame({"before training": {k: float(x) for k, x in losses.items()},
-              "when all embeddings are equal": chance}).loc[list(losses)].round(3)
+pd.DataFrame(
+    {
+        "before training": {k: x.item() for k, x in losses.items()},
+        "when all embeddings are equal": chance,
+    }
+).loc[list(losses)].round(3)
 
 # %% [markdown]
 # A value above the right-hand column says that the pretrained model is *confidently* wrong about
@@ -209,18 +236,26 @@ pd.DataFrame({"before training": {k: float(x) for k, x in losses.items()},
 # similarity.
 
 # %%
-write_json(run / "models.json", {
-    "fine_tuned_from": {"name": backbone, "source": sources[backbone], "key": pretrained.key},
-    "general": {"name": general_model, "source": sources[general_model]},
-})
-run.write_results("02_model", [
-    {"metric": "parameters", "value": int(table.loc["all", "parameters"])},
-    {"metric": "trained_parameters", "value": int(table.loc["all", "trained"])},
-    {"metric": "trained_share", "value": float(table.loc["all", "trained"]
-                                               / table.loc["all", "parameters"])},
-    {"metric": "temperature", "value": float(tau)},
-    {"metric": "embedding_size", "value": pretrained.embedding_size},
-]);
+write_json(
+    run / "models.json",
+    {
+        "fine_tuned_from": {"name": backbone, "source": sources[backbone], "key": pretrained.key},
+        "general": {"name": general_model, "source": sources[general_model]},
+    },
+)
+run.write_results(
+    "02_model",
+    [
+        {"metric": "parameters", "value": int(table.loc["all", "parameters"])},
+        {"metric": "trained_parameters", "value": int(table.loc["all", "trained"])},
+        {
+            "metric": "trained_share",
+            "value": float(table.loc["all", "trained"] / table.loc["all", "parameters"]),
+        },
+        {"metric": "temperature", "value": float(tau)},
+        {"metric": "embedding_size", "value": pretrained.embedding_size},
+    ],
+)
 
 # %% [markdown]
 # ## Summary

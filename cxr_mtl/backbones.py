@@ -75,7 +75,7 @@ def load_backbone(source: str) -> Backbone:
             "demo-general, hf-hub:OWNER/NAME or local-dir:FOLDER"
         )
     try:
-        with _quiet_open_clip():
+        with quiet_open_clip():
             model, _, preprocess = open_clip.create_model_and_transforms(
                 name, require_pretrained=True, **text_tower
             )
@@ -118,7 +118,7 @@ def _check_folder(folder: Path) -> dict:
     return {"text_cfg": text | {"hf_model_name": str(folder), "hf_model_pretrained": False}}
 
 
-class _quiet_open_clip:
+class quiet_open_clip:
     """Keep open_clip's loading chatter, said on the root logger, out of notebooks."""
 
     def __enter__(self) -> None:

@@ -24,6 +24,7 @@ from sphinx.config import Config
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxRole
 
+from cxr_mtl.book_tables import ModelTable, ParameterTable, table_cell
 from cxr_mtl.errors import InputError
 from cxr_mtl.files import read_json
 from cxr_mtl.fingerprints import chapter_code, has_tag
@@ -44,6 +45,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Register everything; called by Sphinx."""
     app.add_config_value("cxr_mtl_run", os.environ.get(RUN_VARIABLE, "demo"), "env", [str])
     app.add_role("num", NumberRole())
+    app.add_directive("model-table", ModelTable)
+    app.add_directive("parameters", ParameterTable)
     app.connect("config-inited", _configure)
     app.connect("source-read", _read_chapter)
     app.connect("build-finished", _copy_mathjax)
@@ -95,13 +98,9 @@ def provenance(record: Mapping[str, Any], executed: str) -> str:
         "executed notebook": f"{{download}}`{Path(executed).name} </{executed}>`",
     }
     parameters = {f"`{name}`": f"`{value!r}`" for name, value in record["parameters"].items()}
-    lines = [f"| {name} | {_cell(text)} |" for name, text in {**rows, **parameters}.items()]
+    lines = [f"| {name} | {table_cell(text)} |" for name, text in {**rows, **parameters}.items()]
     table = "\n".join(["| what | value |", "|:--|:--|", *lines])
     return f"````{{dropdown}} How this chapter was run\n{table}\n````"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def _read_chapter(app: Sphinx, docname: str, source: list[str]) -> None:

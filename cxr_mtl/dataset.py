@@ -1,6 +1,5 @@
 """One road to the study table, whichever data set it is made of."""
 
-import ast
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +12,7 @@ from cxr_mtl import phantom
 from cxr_mtl.choices import check_choice
 from cxr_mtl.errors import InputError
 from cxr_mtl.files import content_key, sha256_of_file
+from cxr_mtl.fingerprints import library_sources
 from cxr_mtl.openi import IMAGES_FOLDER, REPORTS_FOLDER, installed_file, read_reports
 from cxr_mtl.pairs import read_pairs
 from cxr_mtl.studies import Deidentification, LabelRule, Sections, select_studies
@@ -119,25 +119,9 @@ def draw_phantoms(cache: Path, size: int, seed: int, progress: Progress | None =
 
 
 def _phantom_key(studies: pd.DataFrame, size: int, seed: int) -> str:
-    outlines = installed_file("semantic_masks_v7labs_lungs.zip")
-    hashes = [sha256_of_file(path) for path in (*drawing_sources(), outlines)]
-    return content_key(studies.to_dict("list"), size, seed, hashes)
-
-
-def drawing_sources() -> list[Path]:
-    """Sources of `phantom` and of all our modules it imports: what a phantom's pixels hang on."""
-    found: dict[str, Path] = {}
-    names = ["phantom"]
-    while names:
-        name = names.pop()
-        path = Path(__file__).with_name(f"{name}.py")
-        if name in found or not path.is_file():
-            continue
-        found[name] = path
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("cxr_mtl"):
-                names += [*node.module.split(".")[1:], *(alias.name for alias in node.names)]
-    return [found[name] for name in sorted(found)]
+    outlines = sha256_of_file(installed_file("semantic_masks_v7labs_lungs.zip"))
+    drawing = library_sources(["import cxr_mtl.phantom"])
+    return content_key(studies.to_dict("list"), size, seed, drawing, outlines)
 
 
 def _load_openi(folder: Path, views: pd.DataFrame, select: Selection) -> Dataset:

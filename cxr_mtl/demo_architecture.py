@@ -6,7 +6,6 @@ minutes learn with it, and with a plain patch embedding they do not.
 """
 
 from collections.abc import Iterable
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +20,12 @@ from cxr_mtl.files import write_json
 IMAGE_SIZE = 112
 WIDTH, BLOCKS, HEADS = 128, 3, 4
 CONTEXT, VOCABULARY = 128, 4000
-STEM_CHANNELS = (32, 64, 96)
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+STEM = ((24, 2), (48, 2), (64, 1), (96, 2), (128, 1), (WIDTH, 2))  # channels, stride
 
 
 class ConvStem(nn.Module):
-    """Four 3 x 3 convolutions of stride 2: an image becomes a grid of tokens, one per 16 pixels.
+    """3 x 3 convolutions, four of stride 2: an image becomes a grid of tokens of 16 x 16 pixels.
 
     Shapes: images [batch, channels, height, width] -> tokens [batch, height/16 * width/16, dim].
     """
@@ -36,16 +36,16 @@ class ConvStem(nn.Module):
         super().__init__()
         self.grid_size = (img_size // patch_size, img_size // patch_size)
         self.num_patches = self.grid_size[0] * self.grid_size[1]
-        widths = (in_chans, *STEM_CHANNELS)
         layers: list[nn.Module] = []
-        for wide, wider in pairwise(widths):
+        before = in_chans
+        for channels, stride in STEM:
             layers += [
-                nn.Conv2d(wide, wider, 3, stride=2, padding=1, bias=False),
-                nn.BatchNorm2d(wider),
+                nn.Conv2d(before, channels, 3, stride=stride, padding=1, bias=False),
+                nn.BatchNorm2d(channels),
                 nn.GELU(),
             ]
-        layers.append(nn.Conv2d(widths[-1], embed_dim, 3, stride=2, padding=1))
-        self.layers = nn.Sequential(*layers)
+            before = channels
+        self.layers = nn.Sequential(*layers[:-2])  # the transformer has its own norms
 
     def forward(self, images: Tensor) -> Tensor:
         images = images.contiguous(memory_format=torch.channels_last)
@@ -77,8 +77,7 @@ def cxr_mtl_demo_vit(pretrained: bool = False, **kwargs: Any) -> VisionTransform
 
 def write_untrained(folder: Path, texts: Iterable[str]) -> None:
     """Configuration and a tokenizer trained on `texts`, as open_clip's `local-dir:` reads them."""
-    tokenizer = BertWordPieceTokenizer(lowercase=True)
-    tokenizer.train_from_iterator(texts, vocab_size=VOCABULARY, show_progress=False)
+    tokenizer = _trained_tokenizer(list(texts))
     file = folder / "tokenizer.json"
     tokenizer.save(str(file))
     BertTokenizerFast(tokenizer_file=str(file)).save_pretrained(folder)
@@ -89,6 +88,8 @@ def write_untrained(folder: Path, texts: Iterable[str]) -> None:
         num_attention_heads=HEADS,
         intermediate_size=4 * WIDTH,
         max_position_embeddings=CONTEXT,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
     ).save_pretrained(folder)
     vision = {
         "timm_model_name": "cxr_mtl_demo_vit",
@@ -109,3 +110,18 @@ def write_untrained(folder: Path, texts: Iterable[str]) -> None:
         "preprocess_cfg": {"mean": [0.5] * 3, "std": [0.25] * 3, "interpolation": "bilinear"},
     }
     write_json(folder / "open_clip_config.json", config)
+
+
+def _trained_tokenizer(texts: list[str]) -> BertWordPieceTokenizer:
+    """A WordPiece tokenizer, the same for the same texts.
+
+    The trainer numbers the letters inside words ("##a") in the order of a hash map, another at
+    every call, and breaks ties by number. Naming them all first leaves it nothing to choose.
+    """
+    trained = BertWordPieceTokenizer(lowercase=True)
+    letters = sorted({letter for text in texts for letter in trained.normalize(text)})
+    first = [*SPECIAL_TOKENS, *(f"##{letter}" for letter in letters if not letter.isspace())]
+    trained.train_from_iterator(
+        texts, vocab_size=VOCABULARY, special_tokens=first, show_progress=False
+    )
+    return BertWordPieceTokenizer(trained.get_vocab(), lowercase=True)

@@ -17,15 +17,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cxr_mtl import demo_architecture
+from cxr_mtl.backbones import quiet_open_clip
 from cxr_mtl.demo_architecture import WIDTH, write_untrained
 from cxr_mtl.demo_images import CaptionedImages, DemoName, captioned_images
 from cxr_mtl.files import content_key, write_beside
+from cxr_mtl.fingerprints import library_sources
 from cxr_mtl.losses import clip_loss
 from cxr_mtl.openi import read_reports
 
 DEMO_NAMES: tuple[DemoName, ...] = ("demo-biomed", "demo-general")
-BATCH, LEARNING_RATE = 128, 1e-3
-EPOCHS = 2
+BATCH, EPOCHS, LEARNING_RATE, CLIP_WEIGHT = 64, 2, 1.5e-3, 0.1
+LONGEST_CAPTION = 64  # tokens; what is longer is cut
 PAIRS = {"demo-biomed": 10_000, "demo-general": 4_000}
 Report = Callable[[str], None]
 
@@ -37,7 +39,8 @@ def backbone_source(name: str, cache: Path, seed: int = 0, report: Report | None
     """
     if name not in DEMO_NAMES:
         return name
-    key = content_key(name, seed, "version 0")
+    code = ["import cxr_mtl.demo_images", "import cxr_mtl.demo_models"]
+    key = content_key(name, seed, library_sources(code))
     folder = cache / "models" / f"{name}-{key}"
     if not folder.is_dir():
         with write_beside(folder) as beside:
@@ -58,7 +61,8 @@ def _pretrain(name: DemoName, folder: Path, seed: int, report: Report) -> None:
             "hf_model_name": str(folder),
             "hf_model_pretrained": False,
         }
-        model = open_clip.create_model(f"local-dir:{folder}", text_cfg=text_cfg)
+        with quiet_open_clip():
+            model = open_clip.create_model(f"local-dir:{folder}", text_cfg=text_cfg)
         _fit(model, open_clip.get_tokenizer(f"local-dir:{folder}"), pairs, name, report)
     save_file(model.state_dict(), folder / "open_clip_model.safetensors")
 
@@ -70,16 +74,23 @@ def _fit(
     name: str,
     report: Report,
 ) -> None:
-    """CLIP loss plus multi-label BCE on what was drawn: without the second little is learnt."""
+    """CLIP loss plus multi-label BCE on what was drawn, without which minutes teach little.
+
+    One linear map reads the codes from image and text embeddings alike; another reads them from
+    the pooled output of the convolutional stem, which then learns from the first step on.
+    """
     ids = tokenize(pairs.captions)
     images, targets = torch.from_numpy(pairs.images), torch.from_numpy(pairs.targets)
-    codes = nn.Linear(WIDTH, targets.shape[1])
-    parameters = [*model.parameters(), *codes.parameters()]
+    codes, stem_codes = (nn.Linear(WIDTH, targets.shape[1]) for _ in range(2))
+    parameters = [*model.parameters(), *codes.parameters(), *stem_codes.parameters()]
     steps_per_epoch = len(ids) // BATCH
     optimiser = torch.optim.AdamW(parameters, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, LEARNING_RATE, total_steps=EPOCHS * steps_per_epoch
     )
+    stem_output: list[Tensor] = []
+    stem = model.visual.trunk.patch_embed
+    hook = stem.register_forward_hook(lambda *call: stem_output.append(call[-1]))
     model.train()
     for epoch in range(EPOCHS):
         order = torch.randperm(len(ids))
@@ -87,21 +98,28 @@ def _fit(
         for step in range(steps_per_epoch):
             rows = order[step * BATCH : (step + 1) * BATCH]
             pixels = images[rows].permute(0, 3, 1, 2).float() / 127.5 - 1
-            batch_ids = ids[rows]
-            longest = int((batch_ids != 0).sum(1).max())
+            longest = min(LONGEST_CAPTION, int((ids[rows] != 0).sum(1).max()))
             image_embeddings = model.encode_image(pixels * 2)
-            text_embeddings = model.encode_text(batch_ids[:, :longest])
+            text_embeddings = model.encode_text(ids[rows, :longest])
             contrastive = clip_loss(image_embeddings, text_embeddings, (-model.logit_scale).exp())
-            multi_label = F.binary_cross_entropy_with_logits(codes(image_embeddings), targets[rows])
+            readings = (
+                codes(image_embeddings),
+                codes(text_embeddings),
+                stem_codes(F.gelu(stem_output.pop()).mean(1)),
+            )
+            multi_label = [
+                F.binary_cross_entropy_with_logits(logits, targets[rows]) for logits in readings
+            ]
             optimiser.zero_grad(set_to_none=True)
-            (contrastive + 4 * multi_label).backward()
+            (CLIP_WEIGHT * contrastive + sum(multi_label)).backward()
             nn.utils.clip_grad_norm_(parameters, 1.0)
             optimiser.step()
             schedule.step()
-            totals += torch.stack([contrastive.detach(), multi_label.detach()])
+            totals += torch.stack([contrastive.detach(), multi_label[0].detach()])
         clip_mean, bce_mean = (totals / steps_per_epoch).tolist()
         report(
             f"{name}: epoch {epoch + 1} of {EPOCHS}, CLIP loss {clip_mean:.3f}, "
-            f"multi-label BCE {bce_mean:.3f}"
+            f"multi-label BCE of images {bce_mean:.3f}"
         )
+    hook.remove()
     model.eval()

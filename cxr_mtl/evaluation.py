@@ -26,9 +26,6 @@ KS = (1, 3, 5, 10)
 STRICT_KS = (1, 5, 10)
 LABEL_TABLE: dict[Direction, int] = {"image_to_text": 2, "text_to_image": 3}
 
-# A report encoded in two batches differs by float32 rounding: scores this near are one score.
-TIE_TOLERANCE = 1e-6
-
 PAPER_TABLES: dict[str, Any] = json.loads(
     files("cxr_mtl").joinpath("data/paper_tables.json").read_text(encoding="utf-8")
 )
@@ -114,7 +111,9 @@ def reciprocal_ranks(
         InputError: embeddings of two shapes, with NaN, infinity or zero vectors.
     """
     queries, items = _protocol_vectors(image_embeddings, text_embeddings)["cross_modal", direction]
-    return metrics.reciprocal_rank(_scores(queries, items), np.arange(len(items)), TIE_TOLERANCE)
+    return metrics.reciprocal_rank(
+        _scores(queries, items), np.arange(len(items)), metrics.TIE_TOLERANCE
+    )
 
 
 def paired_test(a: ArrayLike, b: ArrayLike, *, seed: int, permutations: int = 10_000) -> float:
@@ -234,22 +233,27 @@ def _rows(
     by_label = LABEL_TABLE[direction]
     rows: list[tuple[int | None, str, int | None, Any]] = []
     for k in KS:
-        accuracy = metrics.accuracy_at_k(scores, own, k, TIE_TOLERANCE).mean()
+        accuracy = metrics.accuracy_at_k(scores, own, k, metrics.TIE_TOLERANCE).mean()
         similarity = metrics.similarity_at_k(scores, k).mean()
-        hit = metrics.hit_at_k(scores, labels, labels, k, TIE_TOLERANCE).mean()
+        hit = metrics.hit_at_k(scores, labels, labels, k, metrics.TIE_TOLERANCE).mean()
         rows += [(1, "accuracy", k, accuracy), (1, "similarity", k, similarity)]
         rows += [(by_label, "precision", k, hit), (by_label, "similarity", k, similarity)]
         if k == 1:
             rows += [
-                (by_label, "f1", None, metrics.f1_of_top1(scores, labels, labels, TIE_TOLERANCE)),
+                (
+                    by_label,
+                    "f1",
+                    None,
+                    metrics.f1_of_top1(scores, labels, labels, metrics.TIE_TOLERANCE),
+                ),
                 (by_label, "roc_auc", None, metrics.roc_auc_of_similarity(scores, labels)),
                 (by_label, "map", None, metrics.average_precision_of_similarity(scores, labels)),
             ]
     if protocol == "cross_modal":
         for k in STRICT_KS:
-            recall = metrics.recall_at_k(scores, own, k, TIE_TOLERANCE).mean()
+            recall = metrics.recall_at_k(scores, own, k, metrics.TIE_TOLERANCE).mean()
             rows.append((None, "recall", k, recall))
-        mrr = metrics.reciprocal_rank(scores, own, TIE_TOLERANCE).mean()
-        median_rank = np.median(metrics.rank(scores, own, TIE_TOLERANCE))
+        mrr = metrics.reciprocal_rank(scores, own, metrics.TIE_TOLERANCE).mean()
+        median_rank = np.median(metrics.rank(scores, own, metrics.TIE_TOLERANCE))
         rows += [(None, "mrr", None, mrr), (None, "median_rank", None, median_rank)]
     return [(table, metric, k, float(value)) for table, metric, k, value in rows]

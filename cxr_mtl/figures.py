@@ -1,6 +1,8 @@
 """The book's figures, in one style: colour-blind safe, one colour per label and per model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from typing import Any, TypeVar
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -28,28 +30,45 @@ LOSS_COLOURS = {
 LOSS_NAMES = {"bce": "λ₁ (BCE)", "supcon": "λ₂ (SupCon)", "clip": "λ₃ (CLIP)"}
 
 
+Plot = TypeVar("Plot", bound=Callable[..., Figure])
+
+
+def _shown_once(plot: Plot) -> Plot:
+    """Close the figure that `plot` returns: a notebook then shows the return value alone."""
+
+    @wraps(plot)
+    def closed(*arguments: Any, **options: Any) -> Figure:
+        figure = plot(*arguments, **options)
+        plt.close(figure)
+        return figure
+
+    return closed
+
+
 def use_theme() -> None:
     """Set the seaborn theme that all figures of the book share."""
     sns.set_theme(context="notebook", style="whitegrid", palette="colorblind")
     plt.rcParams.update({"figure.dpi": 110, "savefig.bbox": "tight", "axes.titlesize": "medium"})
 
 
+@_shown_once
 def contact_sheet(
-    paths: Sequence[str], captions: Sequence[str], columns: int = 4, width: float = 2.9
+    paths: Sequence[str], captions: Sequence[str], columns: int, width: float = 2.1
 ) -> Figure:
     """Images in a grid, each with its caption below."""
     rows = -(-len(paths) // columns)
     figure, axes = plt.subplots(
-        rows, columns, figsize=(width * columns, (width + 0.75) * rows), layout="constrained"
+        rows, columns, figsize=(width * columns, (width + 0.8) * rows), layout="constrained"
     )
     for axis in np.ravel(axes):
         axis.axis("off")
     for axis, path, caption in zip(np.ravel(axes), paths, captions, strict=False):
         axis.imshow(read_image(path).convert("L"), cmap="gray", vmin=0, vmax=255)
-        axis.text(0.5, -0.03, caption, ha="center", va="top", size=8, transform=axis.transAxes)
+        axis.text(0.5, -0.03, caption, ha="center", va="top", size=7, transform=axis.transAxes)
     return figure
 
 
+@_shown_once
 def training_curves(steps: pd.DataFrame, epochs: pd.DataFrame) -> Figure:
     """Losses and learning rates of every step, and validation retrieval of every epoch."""
     figure, (losses, rates, retrieval) = plt.subplots(1, 3, figsize=(13, 3.8), layout="constrained")
@@ -75,6 +94,7 @@ def training_curves(steps: pd.DataFrame, epochs: pd.DataFrame) -> Figure:
     return figure
 
 
+@_shown_once
 def search_history(study: optuna.Study) -> Figure:
     """Objective of every trial, the best so far, and how much each weight mattered."""
     trials = _trials(study)
@@ -93,6 +113,7 @@ def search_history(study: optuna.Study) -> Figure:
     return figure
 
 
+@_shown_once
 def search_slices(study: optuna.Study) -> Figure:
     """Objective against each weight; dashed: the paper's weight."""
     trials = _trials(study)
@@ -109,6 +130,7 @@ def search_slices(study: optuna.Study) -> Figure:
     return figure
 
 
+@_shown_once
 def search_parallel_coordinates(study: optuna.Study, best: LossWeights) -> Figure:
     """Every trial as a line over the three weights; dashed: the paper's weights."""
     trials = _trials(study)
@@ -129,6 +151,7 @@ def search_parallel_coordinates(study: optuna.Study, best: LossWeights) -> Figur
     return figure
 
 
+@_shown_once
 def embedding_maps(maps: Mapping[str, EmbeddingMap], labels: np.ndarray) -> Figure:
     """One t-SNE panel per model, coloured by label, its two measures below."""
     figure, axes = plt.subplots(

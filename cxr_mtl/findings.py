@@ -8,13 +8,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cxr_mtl import devices, heart, lesions, pleura, skeleton
+from cxr_mtl import heart, implants, lesions, pleura, skeleton
 from cxr_mtl.anatomy import Anatomy
 from cxr_mtl.canvas import Canvas
 from cxr_mtl.codes import PAINTS, REFORMS, parse_code, settle
 
 # Importing a module of findings registers its headings.
-FINDINGS = (pleura, heart, lesions, skeleton, devices)
+FINDINGS = (pleura, heart, lesions, skeleton, implants)
 DRAWN_HEADINGS = frozenset(REFORMS) | frozenset(PAINTS)
 """Headings of which at least one code draws something."""
 

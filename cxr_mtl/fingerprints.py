@@ -3,6 +3,7 @@
 import ast
 import functools
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from nbformat import NotebookNode
@@ -30,13 +31,19 @@ def chapter_code(notebook: NotebookNode) -> list[str]:
     ]
 
 
-def library_sources(notebook: NotebookNode, library: Path = LIBRARY) -> dict[str, str]:
-    """Hashes of the library modules that a notebook's code imports, directly or through others.
+def code_cells(notebook: NotebookNode) -> list[str]:
+    """The sources of a notebook's code cells."""
+    return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def library_sources(code: Iterable[str], library: Path = LIBRARY) -> dict[str, str]:
+    """Hashes of the library modules that pieces of code import, directly or through others.
+
+    Comments, docstrings and layout of the modules do not count.
 
     Files of the library that are not Python are data that any module may read: all count, once
     a module does.
     """
-    code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
     queue = [name for source in code for name in _imports(source, library)]
     found = {
         str(path.relative_to(library)): digest(path)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from cxr_mtl.backbones import transformer_blocks
 from cxr_mtl.errors import InputError
@@ -39,9 +40,10 @@ class LastLayer(nn.Module):
 
     def embed_images(self, tokens: Tensor) -> Tensor:
         """Tokens [batch, tokens, width] entering the first unfrozen block -> [batch, dim]."""
-        for block in self.image_blocks:
+        for block in self.image_blocks[:-1]:
             tokens = block(tokens)
-        return self.image_projection(self.image_norm(tokens[:, 0]))
+        cls = _vit_cls(self.image_blocks[-1], tokens) if self.image_blocks else tokens[:, 0]
+        return self.image_projection(self.image_norm(cls))
 
     def embed_texts(self, tokens: Tensor, lengths: Tensor) -> Tensor:
         """Padded tokens [batch, longest, width] and their lengths [batch] -> [batch, dim]."""
@@ -49,9 +51,10 @@ class LastLayer(nn.Module):
         is_text = positions[None, :] < lengths[:, None]
         mask = torch.zeros(is_text.shape, dtype=tokens.dtype, device=tokens.device)
         mask = mask.masked_fill(~is_text, torch.finfo(tokens.dtype).min)[:, None, None, :]
-        for block in self.text_blocks:
+        for block in self.text_blocks[:-1]:
             tokens = block(tokens, attention_mask=mask)
-        return self.text_projection(tokens[:, 0])
+        cls = _bert_cls(self.text_blocks[-1], tokens, mask) if self.text_blocks else tokens[:, 0]
+        return self.text_projection(cls)
 
     def weights(self) -> dict[str, Tensor]:
         """Trainable tensors under the names they have in the open_clip model."""
@@ -76,6 +79,46 @@ class LastLayer(nn.Module):
         with torch.no_grad():
             for name, tensor in own.items():
                 tensor.copy_(weights[name])
+
+
+def _vit_cls(block: nn.Module, tokens: Tensor) -> Tensor:
+    """The CLS token after a timm block: tokens [batch, n, width] -> [batch, width].
+
+    Only the CLS token leaves the last block, so only its query is computed.
+    """
+    attention = block.attn
+    heads, width = attention.num_heads, tokens.shape[-1]
+    normed = block.norm1(tokens)
+    weight, bias = attention.qkv.weight, attention.qkv.bias
+    query = F.linear(normed[:, :1], weight[:width], None if bias is None else bias[:width])
+    keys_values = F.linear(normed, weight[width:], None if bias is None else bias[width:])
+    q, k, v = (_split(x, heads) for x in (query, *keys_values.chunk(2, dim=-1)))
+    context = F.scaled_dot_product_attention(attention.q_norm(q), attention.k_norm(k), v)
+    cls = tokens[:, :1] + block.ls1(attention.proj(_merge(context)))
+    return (cls + block.ls2(block.mlp(block.norm2(cls))))[:, 0]
+
+
+def _bert_cls(layer: nn.Module, tokens: Tensor, mask: Tensor) -> Tensor:
+    """The CLS token after a BERT layer: tokens [batch, n, width] -> [batch, width].
+
+    `mask` [batch, 1, 1, n] is added to the scores. Dropout acts as in the layer itself.
+    """
+    attention = layer.attention.self
+    heads = attention.num_attention_heads
+    q = _split(attention.query(tokens[:, :1]), heads)
+    k, v = (_split(project(tokens), heads) for project in (attention.key, attention.value))
+    dropout = attention.dropout.p if attention.training else 0.0
+    context = F.scaled_dot_product_attention(q, k, v, mask.to(q.dtype), dropout)
+    cls = layer.attention.output(_merge(context), tokens[:, :1])
+    return layer.feed_forward_chunk(cls)[:, 0]
+
+
+def _split(x: Tensor, heads: int) -> Tensor:
+    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+
+
+def _merge(x: Tensor) -> Tensor:
+    return x.transpose(1, 2).flatten(2)
 
 
 def entering_images(model: nn.Module, images: Tensor, unfrozen_blocks: int) -> Tensor:

@@ -23,6 +23,10 @@ Floats = NDArray[np.floating]
 Integers = NDArray[np.integer]
 
 
+# A report encoded in two batches differs by float32 rounding: scores this near are one score.
+TIE_TOLERANCE = 1e-6
+
+
 class UndefinedMetricError(InputError):
     """The metric has no value on these data, e.g. a ROC AUC where every query has one label."""
 

@@ -8,7 +8,7 @@ import csv
 import hashlib
 import multiprocessing
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -61,7 +61,7 @@ def draw_archive(
 
     `studies` has the columns `study`, `image_id` and `mesh_major`. Written are
     `NLMCXR_png/<image_id>.png`, `projections.csv` (every image frontal) and `PHANTOM.txt`; the
-    folder appears whole or not at all. `progress` is told how many studies are done.
+    folder appears whole or not at all. `progress` is called with 1 after each study.
 
     Raises:
         InputError: a column is missing, an image id twice, or an image id is no plain file name.
@@ -109,10 +109,10 @@ def _write(job: tuple[list[str], int, int, Path]) -> None:
     Image.fromarray(draw(codes, seed, size)).save(path, compress_level=1)
 
 
-def _count(done: object, progress: Callable[[int], None] | None) -> None:
-    for number, _ in enumerate(done, start=1):
+def _count(done: Iterable[None], progress: Callable[[int], None] | None) -> None:
+    for _ in done:
         if progress is not None:
-            progress(number)
+            progress(1)
 
 
 def _write_projections(studies: pd.DataFrame, path: Path) -> None:

@@ -10,7 +10,7 @@ from cxr_mtl.errors import InputError
 from cxr_mtl.features import load_images
 from cxr_mtl.files import read_json
 from cxr_mtl.fine_tuned import load_fine_tuned
-from cxr_mtl.retrieval import Index
+from cxr_mtl.retrieval import Index, normalised
 from cxr_mtl.runs import Run
 
 INDEX = "index"
@@ -40,6 +40,6 @@ def query_run(
             query = backbone.model.encode_image(load_images(backbone, [str(image)]))
         else:
             query = backbone.model.encode_text(backbone.tokenize([text]))
-    scores, positions = index.search(query.numpy(), k)
+    scores, positions = index.search(normalised(query), k)
     found = index.metadata.iloc[positions[0]].to_dict("records")
     return [{"score": float(score), **row} for score, row in zip(scores[0], found, strict=True)]

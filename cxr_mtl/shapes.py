@@ -15,17 +15,18 @@ SHAPES = ("circle", "square", "triangle", "cross", "ring", "bar")
 SIZES = {"small": 0.10, "large": 0.20}
 COLUMNS = {"left": 0.25, "middle": 0.5, "right": 0.75}
 ROWS = {"top": 0.27, "centre": 0.5, "bottom": 0.73}
+WORDS = (*SIZES, *COLOURS, *SHAPES, *ROWS, *COLUMNS)
 
 
 def draw_shapes(rng: np.random.Generator, size: int) -> tuple[np.ndarray, str, np.ndarray]:
-    """One to three shapes on a plain background, a caption, and which shapes and colours it has.
+    """One to three shapes on a plain background, a caption, and which words of it are true.
 
-    Shapes: uint8 [size, size, 3], str, float32 [len(SHAPES) * len(COLOURS)].
+    Shapes: uint8 [size, size, 3], str, float32 [words], one per shape, colour, size and place.
     """
     grey = int(rng.integers(90, 180))
     picture = Image.new("RGB", (size, size), (grey, grey, grey))
     pen = ImageDraw.Draw(picture)
-    present = np.zeros((len(SHAPES), len(COLOURS)), dtype=np.float32)
+    words: set[str] = set()
     phrases = []
     places = rng.permutation(len(COLUMNS) * len(ROWS))[: rng.integers(1, 4)]
     for place in places:
@@ -34,14 +35,14 @@ def draw_shapes(rng: np.random.Generator, size: int) -> tuple[np.ndarray, str, n
         half = list(SIZES.values())[scale] * size * rng.uniform(0.8, 1.1)
         centre = np.array([COLUMNS[column], ROWS[row]]) * size + rng.normal(0, 0.02 * size, 2)
         _draw(pen, SHAPES[shape], list(COLOURS.values())[colour], centre, half)
-        present[shape, colour] = 1
-        phrases.append(
-            f"a {list(SIZES)[scale]} {list(COLOURS)[colour]} {SHAPES[shape]} at the {row} {column}"
-        )
+        phrase = (list(SIZES)[scale], list(COLOURS)[colour], SHAPES[shape], row, column)
+        words.update(phrase)
+        phrases.append("a {} {} {} at the {} {}".format(*phrase))
     noisy = np.asarray(picture) + rng.normal(0, 8, (size, size, 1))
     opening = rng.choice(["a picture of", "there is", "an image showing", "this shows"])
     caption = f"{opening} {' and '.join(phrases)}"
-    return noisy.clip(0, 255).astype(np.uint8), caption, present.ravel()
+    present = np.array([word in words for word in WORDS], dtype=np.float32)
+    return noisy.clip(0, 255).astype(np.uint8), caption, present
 
 
 def _draw(

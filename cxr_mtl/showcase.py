@@ -1,47 +1,44 @@
 """A few studies that show what a dataset looks like."""
 
+import textwrap
+from collections import Counter
+
 import pandas as pd
 
-SHOWN_FINDINGS = (
-    "Cardiomegaly",
-    "Pleural Effusion",
-    "Calcified Granuloma",
-    "Pulmonary Atelectasis",
-    "Pneumothorax",
-    "Opacity",
-    "Nodule",
-    "Scoliosis",
-    "Emphysema",
-    "Catheters, Indwelling",
-    "Implanted Medical Device",
-    "Hernia, Hiatal",
-    "Airspace Disease",
-    "Pulmonary Edema",
-    "Fractures, Bone",
-)
+WITHOUT_CODES = 12
+CAPTION_WIDTH = 34
 
 
-def showcase_studies(studies: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """A normal study and, per common finding, the study with the fewest other codes.
+def showcase_studies(studies: pd.DataFrame, seed: int, headings: int = 40) -> pd.DataFrame:
+    """A normal study and, per frequent MeSH heading, the study with the fewest other codes.
 
-    Adds the column `caption`: study and MeSH codes, or the beginning of the text where a dataset
-    has no codes; such a dataset is shown by 12 studies drawn at random.
+    Adds the column `caption`: study, the code shown and the beginning of the impression. A
+    dataset without codes is shown by 12 studies drawn at random and the beginning of their text.
     """
-    if "mesh_major" not in studies:
-        chosen = studies.sample(min(12, len(studies)), random_state=seed)
-        return chosen.assign(caption=[text[:60] for text in chosen["text"]])
     shuffled = studies.sample(frac=1, random_state=seed)
+    if "mesh_major" not in studies:
+        chosen = shuffled.head(WITHOUT_CODES)
+        return chosen.assign(caption=[_wrapped(text, 2) for text in chosen["text"]])
     fewest_first = shuffled.iloc[shuffled["mesh_major"].str.len().argsort(kind="stable")]
-    rows = [fewest_first[fewest_first["label"] == 0].index[0]]
-    for finding in SHOWN_FINDINGS:
-        named = [any(c.split("/")[0] == finding for c in m) for m in fewest_first["mesh_major"]]
-        rows += [row for row in fewest_first.index[named][:1] if row not in rows]
-    chosen = studies.loc[rows]
-    return chosen.assign(caption=chosen.apply(_caption, axis=1))
+    first_with: dict[str, tuple[int, str]] = {}
+    frequency: Counter[str] = Counter()
+    for row, codes in fewest_first["mesh_major"].items():
+        for code in codes:
+            heading = code.split("/")[0]
+            frequency[heading] += 1
+            first_with.setdefault(heading, (row, code))
+    normal = first_with.pop("normal", None)
+    frequent = [heading for heading, _ in frequency.most_common() if heading in first_with]
+    shown = [*([normal] if normal else []), *(first_with[h] for h in frequent[:headings])]
+    chosen = studies.loc[[row for row, _ in shown]]
+    captions = [
+        f"{_wrapped(code.replace('/', ', '), 2)}\nstudy {study}\n{_wrapped(impression, 2)}"
+        for (_, code), study, impression in zip(
+            shown, chosen["study"], chosen["impression"], strict=True
+        )
+    ]
+    return chosen.assign(caption=captions)
 
 
-def _caption(study: pd.Series) -> str:
-    codes = [code.replace("/", ", ", 1).replace("/", " ") for code in study["mesh_major"][:2]]
-    more = len(study["mesh_major"]) - len(codes)
-    lines = [f"study {study['study']}", *codes, *([f"and {more} more"] if more > 0 else [])]
-    return "\n".join(line if len(line) < 42 else line[:40] + "…" for line in lines)
+def _wrapped(text: str, lines: int) -> str:
+    return "\n".join(textwrap.wrap(text, CAPTION_WIDTH, max_lines=lines, placeholder=" …"))

@@ -16,6 +16,7 @@ from cxr_mtl.files import content_key
 from cxr_mtl.fingerprints import (
     LIBRARY,
     chapter_code,
+    code_cells,
     digest,
     has_tag,
     input_digest,
@@ -155,7 +156,7 @@ def stage_parts(
         "code": content_key(chapter_code(chapter.notebook)),
         "parameters": {name: value for name, value in values.items() if name != "run_dir"},
         "inputs": paths,
-        "library": library_sources(chapter.notebook, library),
+        "library": library_sources(code_cells(chapter.notebook), library),
         "needs": {need: digest(run / need) for need in chapter.needs},
         "lock": digest(lock) if lock.exists() else None,
         "python": ".".join(platform.python_version_tuple()[:2]),

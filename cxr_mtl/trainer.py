@@ -20,13 +20,12 @@ from cxr_mtl.features import Features
 from cxr_mtl.files import content_key, write_beside
 from cxr_mtl.last_layer import LastLayer
 from cxr_mtl.losses import LossWeights, multi_task_loss
-from cxr_mtl.metrics import reciprocal_rank
+from cxr_mtl.metrics import TIE_TOLERANCE, reciprocal_rank
 
 LOSSES = ("total", "bce", "supcon", "clip")
 STEP_COLUMNS = ("step", "epoch", *LOSSES, "learning_rate", "head_learning_rate")
 EPOCH_COLUMNS = ("epoch", *LOSSES, "mrr_image_to_text", "mrr_text_to_image", "validation_mrr")
 EMBEDDING_BATCH = 256
-TIE = 1e-6  # equal reports embedded in different batches differ by rounding
 
 
 class TrainingConfig(BaseModel, frozen=True, extra="forbid"):
@@ -183,7 +182,7 @@ def validation_mrr(
     )
     own = np.arange(len(images))
     scores = images @ texts.T
-    both = (reciprocal_rank(s, own, TIE).mean() for s in (scores, scores.T))
+    both = (reciprocal_rank(s, own, TIE_TOLERANCE).mean() for s in (scores, scores.T))
     return tuple(float(value) for value in both)
 
 

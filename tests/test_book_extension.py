@@ -44,6 +44,19 @@ RECORD = {
     "versions": {"python": "3.11.7", "torch": "2.15.0"},
 }
 
+INDEX = """\
+# A study
+
+See {doc}`01_data`.
+
+```{model-table} 05_retrieval
+found first | metric=accuracy&k=1:.3f
+```
+
+```{parameters}
+```
+"""
+
 
 def chapter():
     return jupytext.reads(SOURCE, fmt="py:percent")
@@ -148,14 +161,16 @@ def site(tmp_path_factory):
         "    chapters:\n      - file: book/01_data\n      - file: book/02_model\n"
     )
     (root / "book/references.bib").write_text("")
-    (root / "book/index.md").write_text("# A study\n\nSee {doc}`01_data`.\n")
+    (root / "book/index.md").write_text(INDEX)
     (root / "book/01_data.py").write_text(SOURCE)
     unrun = SOURCE.replace("eq-square", "eq-other").replace("# # Data", "# # Model")
+    unrun = unrun.replace("leaves: [studies.parquet]", "needs: [studies.parquet]")
     (root / "book/02_model.py").write_text(unrun)
     run = Run(root / "runs/demo")
     jupytext.write(executed(), run / "01_data.ipynb")
     run.write_stage("01_data", RECORD)
     run.write_results("01_data", [{"metric": "count", "value": 42}])
+    run.write_results("05_retrieval", RECORDS[:2])
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         assert build_html("demo") == Path("_build/html/index.html")
@@ -181,6 +196,18 @@ def test_a_chapter_that_was_run_shows_outputs_numbers_and_provenance(site):
 def test_a_number_names_its_source_in_its_title(site):
     title = "runs/demo/results/01_data.json: metric=count"
     assert f'<abbr class="num" title="{title}">42.0</abbr>' in html_of(site, "01_data")
+
+
+def cells_of(site, page, table):
+    found = re.findall(r"<table.*?</table>", html_of(site, page), re.DOTALL)[table]
+    rows = re.findall(r"<tr.*?</tr>", found, re.DOTALL)
+    cells = [re.findall(r"<t[hd].*?</t[hd]>", row, re.DOTALL) for row in rows]
+    return [[re.sub(r"<[^>]+>", "", cell).strip() for cell in row] for row in cells]
+
+
+def test_tables_are_made_where_their_directives_stand(site):
+    assert cells_of(site, "index", 0) == [["", "tuned"], ["found first", "0.500"]]
+    assert cells_of(site, "index", 1)[2] == ["count", "3", "studies (int; 1, 2)"]
 
 
 def test_a_chapter_that_was_not_run_says_so(site):

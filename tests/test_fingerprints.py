@@ -1,9 +1,12 @@
 """What counts as a change of code or files, and what does not."""
 
+import subprocess
+import sys
+
 import jupytext
 import pytest
 
-from cxr_mtl.fingerprints import chapter_code, digest, library_sources
+from cxr_mtl.fingerprints import chapter_code, code_cells, digest, library_sources
 
 CHAPTER = """\
 # %% [markdown]
@@ -72,7 +75,7 @@ def library(tmp_path):
     ],
 )
 def test_a_stage_depends_on_every_module_it_imports_also_through_others(library, code, modules):
-    found = library_sources(notebook(chapter_text(code=code)), library)
+    found = library_sources(code_cells(notebook(chapter_text(code=code))), library)
     always = {"__init__.py", "table.json"} if modules else set()
     expected = {f"{module}.py" for module in modules} | always
     assert set(found) == {f"cxr_mtl/{name}" for name in expected}
@@ -80,14 +83,17 @@ def test_a_stage_depends_on_every_module_it_imports_also_through_others(library,
 
 def test_an_edit_of_an_imported_modules_code_changes_its_hash_and_a_comment_does_not(library):
     page = notebook(chapter_text(code="import cxr_mtl.search"))
-    before = library_sources(page, library)
+    before = library_sources(code_cells(page), library)
     (library / "losses.py").write_text('"""Doc."""\n\n\ndef clip():\n    return 1  # one')
-    assert library_sources(page, library) == before
+    assert library_sources(code_cells(page), library) == before
     (library / "losses.py").write_text("def clip():\n    return 2")
-    after = library_sources(page, library)
+    after = library_sources(code_cells(page), library)
     assert {name for name in after if after[name] != before[name]} == {"cxr_mtl/losses.py"}
     (library / "table.json").write_text("[]")
-    assert library_sources(page, library)["cxr_mtl/table.json"] != after["cxr_mtl/table.json"]
+    assert (
+        library_sources(code_cells(page), library)["cxr_mtl/table.json"]
+        != after["cxr_mtl/table.json"]
+    )
 
 
 def test_a_folders_digest_follows_its_files_names_and_contents(tmp_path):
@@ -98,3 +104,11 @@ def test_a_folders_digest_follows_its_files_names_and_contents(tmp_path):
     second = digest(tmp_path / "a")
     (tmp_path / "a/x").rename(tmp_path / "a/y")
     assert len({first, second, digest(tmp_path / "a")}) == 3
+
+
+def test_the_sources_found_are_all_modules_that_python_imports():
+    code = "import sys, cxr_mtl.phantom; print(*(m for m in sys.modules if m[:7] == 'cxr_mtl'))"
+    imported = subprocess.check_output([sys.executable, "-c", code], text=True).split()
+    found = library_sources(["import cxr_mtl.phantom"])
+    modules = {name.removesuffix(".py").replace("/", ".") for name in found if name[-3:] == ".py"}
+    assert modules == {f"{m}.__init__" if m == "cxr_mtl" else m for m in imported}

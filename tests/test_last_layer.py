@@ -30,7 +30,7 @@ def test_prefix_and_last_layer_together_equal_the_open_clip_model(
 
 def test_gradients_equal_those_of_the_open_clip_model(backbone, studies):
     images, ids, lengths = _inputs(backbone, studies)
-    model = backbone.model
+    images, model = images.double(), backbone.model.double()
     freeze(model, 1)
     last = LastLayer(model, 1)
     with torch.no_grad():

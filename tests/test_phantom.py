@@ -283,7 +283,7 @@ def test_the_archive_has_open_is_layout(tmp_path, few_studies):
     names = {str(path.relative_to(tmp_path / "a")) for path in (tmp_path / "a").rglob("*.*")}
     images = {f"NLMCXR_png/{name}.png" for name in few_studies["image_id"]}
     assert names == images | {"projections.csv", "PHANTOM.txt"}
-    assert seen == [1, 2, 3]
+    assert sum(seen) == 3
     assert "not radiographs" in (tmp_path / "a" / "PHANTOM.txt").read_text()
     with Image.open(tmp_path / "a/NLMCXR_png/CXR25_IM-1024-2001.png") as picture:
         assert (picture.size, picture.mode) == ((48, 48), "L")

@@ -1,0 +1,209 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   cxr_mtl:
+#     needs: [studies.parquet, models.json]
+#     leaves: [best_weights.json, trials.parquet, results/03_weight_search.json]
+# ---
+
+# %% [markdown]
+# # How much should each loss weigh?
+#
+# **You will learn** how Bayesian optimisation finds the weights $\lambda_1, \lambda_2, \lambda_3$
+# of equation {eq}`eq-total`, why the objective must not be the loss itself, and how far the best
+# weights here are from the paper's. **It needs** the frozen features of
+# [the model chapter](02_model).
+
+# %%
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import torch
+
+from cxr_mtl.backbones import freeze, load_backbone
+from cxr_mtl.features import compute_features, pick_device
+from cxr_mtl.figures import (
+    search_history,
+    search_parallel_coordinates,
+    search_slices,
+    use_theme,
+)
+from cxr_mtl.files import content_key, read_json, read_table, write_json, write_table
+from cxr_mtl.last_layer import LastLayer
+from cxr_mtl.runs import Run
+from cxr_mtl.search import PAPER_WEIGHTS, RANGES, search_weights
+from cxr_mtl.trainer import TrainingConfig, train
+
+use_theme()
+
+# %% tags=["parameters"]
+run_dir: str = "runs/demo"  # folder of this run
+cache_dir: str = "runs/cache"  # folder of what several runs share
+seed: int = 0  # seed of every random choice
+unfrozen_blocks: int = 1  # transformer blocks of each tower that are trained; 0: projections only
+feature_precision: Literal["float32", "bfloat16"] = "float32"  # of the cached features
+trials: int = 20  # weight combinations that are tried
+search_epochs: int = 20  # epochs of each trial
+pruning: bool = False  # stop trials that lag behind the median
+batch_size: int = 128  # studies per step
+learning_rate: float = 1.0e-5  # of the last layer
+head_learning_rate: float = 1.0e-4  # of the fusion head
+weight_decay: float = 0.01  # of AdamW
+warmup_fraction: float = 0.1  # share of the steps with a linearly rising learning rate
+temperature: float | None = 0.07  # of both contrastive losses; None: the backbone's own
+dropout: float = 0.1  # of the fusion head
+renormalise_fused: bool = True  # L2-normalise F before the SupCon loss, as Eq. 2 says
+precision: Literal["float32", "bfloat16"] = "float32"  # of training
+device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: the GPU when there is one
+
+# %% [markdown]
+# ## What a trial is
+#
+# A trial trains the last layer with one choice of weights and reports how well validation images
+# find their own report, and reports their own image, among all validation studies: the mean
+# reciprocal rank (MRR) of both directions. The validation *loss* would not do: it is a sum with
+# the very weights that differ between trials, so the smallest weights would win.
+
+# %%
+run = Run(run_dir)
+device = pick_device(device)
+studies = read_table(run / "studies.parquet")
+models = read_json(run / "models.json")
+backbone = load_backbone(models["fine_tuned_from"]["source"])
+features = compute_features(
+    backbone, studies, unfrozen_blocks, Path(cache_dir), precision=feature_precision, device=device
+)
+freeze(backbone.model, unfrozen_blocks)
+start = LastLayer(backbone.model, unfrozen_blocks)
+labels = torch.tensor(studies["label"].to_numpy())
+rows = {
+    part: torch.from_numpy(np.flatnonzero(studies["split"] == part))
+    for part in ("train", "validation")
+}
+
+
+# %%
+def config(weights):
+    return TrainingConfig(
+        weights=weights,
+        epochs=search_epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        head_learning_rate=head_learning_rate,
+        weight_decay=weight_decay,
+        warmup_fraction=warmup_fraction,
+        temperature=temperature,
+        dropout=dropout,
+        renormalise_fused=renormalise_fused,
+        precision=precision,
+        seed=seed,
+    )
+
+
+def objective(weights, report):
+    trained = train(
+        start,
+        features,
+        labels,
+        rows["train"],
+        rows["validation"],
+        config(weights),
+        learned_temperature=backbone.learned_temperature,
+        device=device,
+        on_epoch=lambda epoch: report(int(epoch["epoch"]), epoch["validation_mrr"]),
+    )
+    return trained.epochs["validation_mrr"].iloc[-1]
+
+
+def print_trial(trial):
+    weights = ", ".join(f"{name} {trial.params[name]:.2f}" for name in RANGES)
+    value = "pruned" if trial.value is None else f"MRR {trial.value:.4f}"
+    print(f"trial {trial.number + 1:2d}  {weights}  {value}")
+
+
+# %% [markdown]
+# Optuna {cite}`akiba2019` proposes the weights by its tree-structured Parzen estimator within the
+# paper's ranges, $\lambda_1 \in [0.1, 1]$ and $\lambda_2, \lambda_3 \in [0.2, 2]$. Trials are kept
+# in a database: a search that was interrupted goes on where it stopped.
+
+# %%
+name = content_key(
+    config(PAPER_WEIGHTS).model_dump(),
+    features.key,
+    labels.tolist(),
+    rows["train"].tolist(),
+    rows["validation"].tolist(),
+    pruning,
+)
+found = search_weights(
+    objective,
+    run / "search.db",
+    name,
+    trials=trials,
+    seed=seed,
+    pruning=pruning,
+    on_trial=print_trial,
+)
+
+# %% [markdown]
+# ## What the search saw
+
+# %% mystnb={"figure": {"name": "fig-search-history", "caption": "Left: objective of every trial and the best so far. Right: how much of the objective's variance each weight explains."}, "image": {"alt": "Scatter plot of validation MRR per trial and bar chart of the importance of the three loss weights"}}
+search_history(found.study)
+# %% mystnb={"figure": {"name": "fig-search-slices", "caption": "The objective against each weight. Dashed: the paper's best weight."}, "image": {"alt": "Three scatter plots of validation MRR against each loss weight, the paper's weights marked"}}
+search_slices(found.study)
+# %% mystnb={"figure": {"name": "fig-search-parallel", "caption": "Each trial as a line through its three weights."}, "image": {"alt": "Parallel coordinates of the three loss weights, coloured by validation MRR"}}
+search_parallel_coordinates(found.study, found.weights)
+# %% [markdown]
+# To compare with the paper's weights, one more training with exactly those:
+
+# %%
+at_paper = objective(PAPER_WEIGHTS, lambda epoch, value: None)
+pd.DataFrame(
+    {
+        "found here": vars(found.weights) | {"validation MRR": found.value},
+        "paper": vars(PAPER_WEIGHTS) | {"validation MRR": at_paper},
+    }
+).rename(index={"bce": "λ₁ (BCE)", "supcon": "λ₂ (SupCon)", "clip": "λ₃ (CLIP)"}).round(4)
+
+# %%
+write_json(run / "best_weights.json", vars(found.weights))
+write_table(
+    run / "trials.parquet",
+    found.study.trials_dataframe(attrs=("number", "value", "params", "state")),
+)
+records = [
+    {"metric": f"lambda_{name}", "value": value, "paper": getattr(PAPER_WEIGHTS, name)}
+    for name, value in vars(found.weights).items()
+]
+records += [
+    {"metric": "validation_mrr", "value": found.value, "weights": "found"},
+    {"metric": "validation_mrr", "value": at_paper, "weights": "paper"},
+    {"metric": "trials", "value": trials},
+]
+run.write_results("03_weight_search", records)
+
+# %% [markdown]
+# ## Summary
+#
+# - Best of {num}`03_weight_search?metric=trials` trials: λ₁ =
+#   {num}`03_weight_search?metric=lambda_bce:.2f`, λ₂ =
+#   {num}`03_weight_search?metric=lambda_supcon:.2f`, λ₃ =
+#   {num}`03_weight_search?metric=lambda_clip:.2f`, with a validation MRR of
+#   {num}`03_weight_search?metric=validation_mrr&weights=found:.4f`; the paper's weights give
+#   {num}`03_weight_search?metric=validation_mrr&weights=paper:.4f` here.
+# - SupCon knows two classes only. Given much weight it draws all studies of a label together,
+#   which serves a label and costs the exact pair.
+# - The objective is measured on a few hundred validation studies: neighbouring trials differ by
+#   less than that can tell.
+#
+# Next: [training](04_training) with the weights found here.

@@ -1,0 +1,38 @@
+"""The tables on prose pages."""
+
+from cxr_mtl.book_tables import model_table, parameter_table
+from cxr_mtl.stages import read_chapter
+
+CHAPTER = """\
+# %% tags=["parameters"]
+run_dir: str = "runs/demo"  # folder
+count: int = 3  # studies
+"""
+
+
+def test_a_table_by_model_has_a_column_for_each_model_of_the_run():
+    records = [
+        {"metric": "count", "value": 3},
+        {"model": "tuned", "metric": "accuracy", "k": 5, "value": 0.75},
+        {"model": "base", "metric": "accuracy", "k": 5, "value": 0.5},
+        {"model": "tuned", "metric": "accuracy", "k": 1, "value": 0.25},
+    ]
+    assert model_table("05_x", records, ["hits, k = 5 | metric=accuracy&k=5:.2f"]) == [
+        "| | `tuned` | `base` |",
+        "|:--|:--|:--|",
+        "| hits, k = 5 | {num}`05_x?model=tuned&metric=accuracy&k=5:.2f` | "
+        "{num}`05_x?model=base&metric=accuracy&k=5:.2f` |",
+    ]
+
+
+def test_the_table_of_parameters_names_type_default_meaning_and_every_chapter(tmp_path):
+    first = CHAPTER.replace("count: int = 3", "rate: float | None = 1.0e-5")
+    second = CHAPTER.replace("count: int = 3", 'rule: Literal["a", "b|c"] = "a"')
+    for name, source in {"01_one": first, "02_two": second}.items():
+        (tmp_path / f"{name}.py").write_text(source)
+    table = parameter_table(read_chapter(tmp_path / f"{n}.py") for n in ("01_one", "02_two"))
+    assert table[2:] == [
+        "| `run_dir` | `runs/demo` | folder (*str*; [1](01_one), [2](02_two)) |",
+        "| `rate` | `1.0e-05` | studies (*float or None*; [1](01_one)) |",
+        "| `rule` | `a` | studies (`a` or `b\\|c`; [2](02_two)) |",
+    ]

@@ -1,0 +1,144 @@
+"""The book's chapters and profiles as they stand: they parse, agree and fit together."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cxr_mtl import book
+from cxr_mtl.fingerprints import code_cells
+from cxr_mtl.parameters import merge_declarations, read_profile, resolve
+from cxr_mtl.stages import read_chapters
+from cxr_mtl.trainer import TrainingConfig
+
+ROOT = Path(__file__).parent.parent
+BOOK = ROOT / "book"
+PROFILES = sorted((BOOK / "profiles").glob("*.yml"))
+NAMES = [
+    "01_data",
+    "02_model",
+    "03_weight_search",
+    "04_training",
+    "05_retrieval",
+    "06_embedding_maps",
+]
+
+
+@pytest.fixture(scope="module")
+def chapters():
+    return {chapter.name: chapter for chapter in read_chapters(BOOK)}
+
+
+@pytest.fixture(scope="module")
+def declared(chapters):
+    return merge_declarations({name: c.parameters for name, c in chapters.items()})
+
+
+def values_of(profile, declared):
+    path = BOOK / "profiles" / f"{profile}.yml"
+    return resolve(declared, read_profile(path), str(path))
+
+
+def test_needs_and_leaves_put_the_chapters_in_the_order_of_their_numbers(chapters):
+    assert list(chapters) == NAMES
+
+
+def test_every_chapter_leaves_its_results(chapters):
+    for name, chapter in chapters.items():
+        assert f"results/{name}.json" in chapter.leaves
+        assert f'"{name}"' in "\n".join(code_cells(chapter.notebook))
+
+
+def test_what_a_chapter_says_it_needs_and_leaves_is_what_its_code_names(chapters):
+    """`run / "name"` for every file, none undeclared, but for what only that chapter uses."""
+    private = {"03_weight_search": {"search.db"}, "04_training": {"checkpoints"}}
+    for name, chapter in chapters.items():
+        code = "\n".join(code_cells(chapter.notebook))
+        used = set(re.findall(r'run / "([\w.]+)"', code))
+        files = {file for file in [*chapter.needs, *chapter.leaves] if "results/" not in file}
+        assert used - private.get(name, set()) == files, name
+
+
+def test_every_code_cell_is_plain_python(chapters):
+    for chapter in chapters.values():
+        cells = code_cells(chapter.notebook)
+        assert len(cells) > 3
+        for source in cells:
+            ast.parse(source)
+
+
+def test_every_parameter_says_what_it_is_and_is_used(chapters):
+    for name, chapter in chapters.items():
+        code = code_cells(chapter.notebook)
+        used = {
+            node.id
+            for source in code
+            for node in ast.walk(ast.parse(source))
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+        }
+        for parameter in chapter.parameters.values():
+            assert parameter.comment, (name, parameter.name)
+            assert parameter.name in used, (name, parameter.name)
+
+
+@pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
+def test_every_name_of_a_profile_is_declared_and_of_the_declared_type(path, declared):
+    written = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert set(written) <= set(declared)
+    values = resolve(declared, read_profile(path), str(path))
+    assert set(values) == set(declared)
+    for name, value in written.items():
+        assert values[name] == value
+
+
+@pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
+def test_a_profile_plans_every_chapter_and_writes_nothing(path, tmp_path, monkeypatch):
+    (tmp_path / "book").symlink_to(BOOK)
+    monkeypatch.chdir(tmp_path)
+    folder, plan = book.plan(path.stem, "mine")
+    assert [chapter.name for chapter, _ in plan] == NAMES
+    assert all(values["run_dir"] == "runs/mine" for _, values in plan)
+    assert not folder.exists()
+
+
+def test_the_two_editions_are_there():
+    assert {path.stem for path in PROFILES} == {"demo", "paper"}
+
+
+def test_the_paper_profile_is_the_papers_run(declared):
+    values = values_of("paper", declared)
+    expected = {
+        "dataset": "openi",
+        "backbone": "biomedclip",
+        "general_model": "clip",
+        "unfrozen_blocks": 1,
+        "batch_size": 128,
+        "epochs": 20,
+        "learning_rate": 1e-5,
+        "head_learning_rate": 1e-4,
+        "warmup_fraction": 0.1,
+        "trials": 20,
+        "search_epochs": 20,
+        "test_per_class": 200,
+        "validation_fraction": 0.1,
+        "label_rule": "mesh-normal+no-indexing",
+        "sections": "findings+impression",
+        "weights": None,
+    }
+    assert {name: values[name] for name in expected} == expected
+
+
+def test_the_chapters_defaults_are_those_of_the_trainer(declared):
+    config = TrainingConfig()
+    shared = set(TrainingConfig.model_fields) & set(declared) - {"weights"}
+    assert len(shared) == 11
+    for name in shared:
+        assert declared[name].default == getattr(config, name), name
+
+
+def test_the_demo_draws_phantoms_and_uses_the_small_models(declared):
+    values = values_of("demo", declared)
+    assert values["dataset"] == "phantom"
+    assert {values["backbone"], values["general_model"]} == {"demo-biomed", "demo-general"}
