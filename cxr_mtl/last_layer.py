@@ -84,18 +84,28 @@ class LastLayer(nn.Module):
 def _vit_cls(block: nn.Module, tokens: Tensor) -> Tensor:
     """The CLS token after a timm block: tokens [batch, n, width] -> [batch, width].
 
-    Only the CLS token leaves the last block, so only its query is computed.
+    Only the CLS token leaves the last block, so only its query is computed, and with one query
+    keys and values need not be either: `_attend` reads the tokens themselves. They are normalised
+    without the norm's scale and shift, which move to the query and to the context.
     """
-    attention = block.attn
-    heads, width = attention.num_heads, tokens.shape[-1]
-    normed = block.norm1(tokens)
-    weight, bias = attention.qkv.weight, attention.qkv.bias
-    query = F.linear(normed[:, :1], weight[:width], None if bias is None else bias[:width])
-    keys_values = F.linear(normed, weight[width:], None if bias is None else bias[width:])
-    q, k, v = (_split(x, heads) for x in (query, *keys_values.chunk(2, dim=-1)))
-    context = F.scaled_dot_product_attention(attention.q_norm(q), attention.k_norm(k), v)
-    cls = tokens[:, :1] + block.ls1(attention.proj(_merge(context)))
-    return (cls + block.ls2(block.mlp(block.norm2(cls))))[:, 0]
+    attention, norm = block.attn, block.norm1
+    if not (isinstance(attention.q_norm, nn.Identity) and isinstance(attention.norm, nn.Identity)):
+        return block(tokens)[:, 0]
+    width = tokens.shape[-1]
+    plain = F.layer_norm(tokens, (width,), eps=norm.eps)
+    query_weight, key_weight, value_weight = attention.qkv.weight.chunk(3)
+    bias = attention.qkv.bias
+    query_bias, key_bias, value_bias = (None, None, None) if bias is None else bias.chunk(3)
+    query = F.linear(plain[:, 0] * norm.weight + norm.bias, query_weight, query_bias)
+    context = _attend(
+        query,
+        plain,
+        (key_weight * norm.weight, _shifted(key_weight, norm.bias, key_bias)),
+        (value_weight * norm.weight, _shifted(value_weight, norm.bias, value_bias)),
+        attention.num_heads,
+    )
+    cls = tokens[:, 0] + block.ls1(attention.proj(context))
+    return cls + block.ls2(block.mlp(block.norm2(cls)))
 
 
 def _bert_cls(layer: nn.Module, tokens: Tensor, mask: Tensor) -> Tensor:
@@ -104,21 +114,47 @@ def _bert_cls(layer: nn.Module, tokens: Tensor, mask: Tensor) -> Tensor:
     `mask` [batch, 1, 1, n] is added to the scores. Dropout acts as in the layer itself.
     """
     attention = layer.attention.self
-    heads = attention.num_attention_heads
-    q = _split(attention.query(tokens[:, :1]), heads)
-    k, v = (_split(project(tokens), heads) for project in (attention.key, attention.value))
-    dropout = attention.dropout.p if attention.training else 0.0
-    context = F.scaled_dot_product_attention(q, k, v, mask.to(q.dtype), dropout)
-    cls = layer.attention.output(_merge(context), tokens[:, :1])
-    return layer.feed_forward_chunk(cls)[:, 0]
+    context = _attend(
+        attention.query(tokens[:, 0]),
+        tokens,
+        (attention.key.weight, attention.key.bias),
+        (attention.value.weight, attention.value.bias),
+        attention.num_attention_heads,
+        mask[:, 0],
+        attention.dropout,
+    )
+    return layer.feed_forward_chunk(layer.attention.output(context, tokens[:, 0]))
 
 
-def _split(x: Tensor, heads: int) -> Tensor:
-    return x.unflatten(-1, (heads, -1)).transpose(1, 2)
+def _shifted(weight: Tensor, shift: Tensor, bias: Tensor | None) -> Tensor:
+    return weight @ shift if bias is None else weight @ shift + bias
 
 
-def _merge(x: Tensor) -> Tensor:
-    return x.transpose(1, 2).flatten(2)
+def _attend(
+    query: Tensor,
+    tokens: Tensor,
+    key: tuple[Tensor, Tensor],
+    value: tuple[Tensor, Tensor],
+    heads: int,
+    mask: Tensor | None = None,
+    dropout: nn.Module | None = None,
+) -> Tensor:
+    """Attention of one query per sequence, exactly, without computing keys or values.
+
+    q·(W x + b) = (Wᵀ q)·x + q·b and Σ a (W x + b) = W (Σ a x) + b Σ a, head by head.
+    Shapes: query [batch, width], tokens [batch, n, width], weights [width, width] with biases
+    [width], mask [batch, 1, n] -> [batch, width].
+    """
+    (key_weight, key_bias), (value_weight, value_bias) = (
+        (weight.unflatten(0, (heads, -1)), bias.view(heads, -1)) for weight, bias in (key, value)
+    )
+    query = query.unflatten(-1, (heads, -1)) * key_weight.shape[1] ** -0.5
+    absorbed = torch.einsum("bhd,hdw->bhw", query, key_weight)
+    scores = absorbed @ tokens.transpose(1, 2) + (query * key_bias).sum(-1, keepdim=True)
+    attention = (scores if mask is None else scores + mask).softmax(-1)
+    attention = attention if dropout is None else dropout(attention)
+    mixed = torch.einsum("bhw,hdw->bhd", attention @ tokens, value_weight)
+    return (mixed + attention.sum(-1, keepdim=True) * value_bias).flatten(1)
 
 
 def entering_images(model: nn.Module, images: Tensor, unfrozen_blocks: int) -> Tensor:
