@@ -158,7 +158,7 @@ pd.DataFrame(
 # %% mystnb={"figure": {"name": "fig-images", "caption": "A study without findings, and for each of the 40 most frequent MeSH headings the study with the fewest other codes: the code, the study and the beginning of its impression."}, "image": {"alt": "Grid of frontal chest images, each captioned with a MeSH code, the study number and the beginning of the impression"}}
 set_matplotlib_formats("jpeg", pil_kwargs={"quality": 85})
 shown = showcase_studies(studies, seed=seed)
-contact_sheet(shown["image"], shown["caption"], columns=6)
+contact_sheet(shown["image"], shown["caption"], columns=4)
 
 # %% [markdown]
 # One report, as the models will read it. Reports are quoted from Open-I (Indiana University,

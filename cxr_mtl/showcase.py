@@ -5,6 +5,8 @@ from collections import Counter
 
 import pandas as pd
 
+from cxr_mtl.openi import NORMAL, NOT_INDEXED
+
 WITHOUT_CODES = 12
 CAPTION_WIDTH = 34
 
@@ -27,7 +29,8 @@ def showcase_studies(studies: pd.DataFrame, seed: int, headings: int = 40) -> pd
             heading = code.split("/")[0]
             frequency[heading] += 1
             first_with.setdefault(heading, (row, code))
-    normal = first_with.pop("normal", None)
+    normal = first_with.pop(NORMAL, None)
+    first_with.pop(NOT_INDEXED, None)
     frequent = [heading for heading, _ in frequency.most_common() if heading in first_with]
     shown = [*([normal] if normal else []), *(first_with[h] for h in frequent[:headings])]
     chosen = studies.loc[[row for row, _ in shown]]
