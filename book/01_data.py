@@ -165,7 +165,7 @@ contact_sheet(shown["image"], shown["caption"], columns=4)
 # Demner-Fushman et al. 2016, CC BY-NC-ND 4.0); `XXXX` stands where names and dates were removed.
 
 # %%
-example = shown.iloc[2]
+example = shown.iloc[min(2, len(shown) - 1)]
 print(f"study {example['study']}, label {example['label']}\n")
 print(textwrap.fill(example["text"], 90))
 

@@ -77,12 +77,14 @@ def load_dataset(
     )
     if dataset == "pairs":
         if csv is None:
-            raise InputError("dataset 'pairs' needs the parameter csv: the path of a CSV of pairs")
+            raise InputError(
+                "dataset 'pairs' needs the parameter pairs_csv: the path of a CSV of pairs"
+            )
         loaded = Dataset(*read_pairs(csv, progress), reports=None)
     elif dataset == "openi":
         if folder is None or not (Path(folder) / IMAGES_FOLDER).is_dir():
             raise InputError(
-                f"dataset 'openi' needs a folder with {IMAGES_FOLDER} in it, and folder is "
+                f"dataset 'openi' needs a folder with {IMAGES_FOLDER} in it, and openi_folder is "
                 f"{folder}: fetch the archive or name its folder"
             )
         loaded = _load_openi(Path(folder), read_views(view_source, projections), select)

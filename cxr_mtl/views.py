@@ -46,7 +46,7 @@ def read_views(source: ViewSource, projections: Path | None = None) -> pd.DataFr
     if source == "projections":
         if projections is None:
             raise InputError(
-                "view_source 'projections' needs the parameter projections: "
+                "view_source 'projections' needs the parameter projections_csv: "
                 "the path of a CSV with the columns uid, filename, projection"
             )
         return _projections(projections)

@@ -106,14 +106,14 @@ def test_pairs_have_no_reports(tmp_path):
 
 
 def test_a_parameter_the_data_set_needs_is_named(tmp_path):
-    with pytest.raises(InputError, match="needs the parameter csv"):
+    with pytest.raises(InputError, match="needs the parameter pairs_csv"):
         load_dataset("pairs", cache=tmp_path, seed=0)
     with pytest.raises(InputError, match="'openi' needs a folder with NLMCXR_png"):
         load_dataset("openi", cache=tmp_path, seed=0)
     with pytest.raises(InputError, match="needs a folder with NLMCXR_png"):
         load_dataset("openi", folder=tmp_path, cache=tmp_path, seed=0)
     folder = openi_folder(tmp_path, [])
-    with pytest.raises(InputError, match="needs the parameter projections"):
+    with pytest.raises(InputError, match="needs the parameter projections_csv"):
         load_dataset("openi", folder=folder, view_source="projections", cache=tmp_path, seed=0)
 
 

@@ -109,7 +109,7 @@ def test_a_bad_projections_table_is_refused(tmp_path, rows, message):
 
 
 def test_projections_without_a_table_are_refused(tmp_path):
-    with pytest.raises(InputError, match="needs the parameter projections"):
+    with pytest.raises(InputError, match="needs the parameter projections_csv"):
         read_views("projections")
     with pytest.raises(InputError, match="is missing"):
         read_views("projections", tmp_path / "gone.csv")
