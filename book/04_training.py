@@ -149,4 +149,4 @@ run.write_results(
 # - Validation MRR went from {num}`04_training?metric=validation_mrr&epoch=first:.4f` to
 #   {num}`04_training?metric=validation_mrr&epoch=last:.4f`.
 #
-# Next: [retrieval](05_retrieval) on the test studies, which nothing so far has touched.
+# Next: [retrieval](05_retrieval) on the test studies, which no chapter so far has used.
