@@ -30,12 +30,12 @@ import seaborn as sns
 import torch
 from matplotlib import pyplot as plt
 
-from cxr_mtl.backbones import FusionHead, freeze, load_backbone
+from cxr_mtl.backbones import FusionHead, load_backbone
 from cxr_mtl.demo_models import backbone_source
 from cxr_mtl.features import compute_features, pick_device
 from cxr_mtl.figures import use_theme
 from cxr_mtl.files import read_table, write_json
-from cxr_mtl.last_layer import LastLayer
+from cxr_mtl.last_layer import LastLayer, freeze
 from cxr_mtl.losses import (
     LossWeights,
     classification_loss,

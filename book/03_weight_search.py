@@ -29,7 +29,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from cxr_mtl.backbones import freeze, load_backbone
+from cxr_mtl.backbones import load_backbone
 from cxr_mtl.features import compute_features, pick_device
 from cxr_mtl.figures import (
     search_history,
@@ -38,10 +38,11 @@ from cxr_mtl.figures import (
     use_theme,
 )
 from cxr_mtl.files import content_key, read_json, read_table, write_json, write_table
-from cxr_mtl.last_layer import LastLayer
+from cxr_mtl.last_layer import LastLayer, freeze
+from cxr_mtl.objective import TrainingObjective
 from cxr_mtl.runs import Run
 from cxr_mtl.search import PAPER_WEIGHTS, RANGES, search_weights
-from cxr_mtl.trainer import TrainingConfig, train
+from cxr_mtl.trainer import TrainingConfig
 
 use_theme()
 
@@ -53,6 +54,7 @@ unfrozen_blocks: int = 1  # transformer blocks of each tower that are trained; 0
 feature_precision: Literal["float32", "bfloat16"] = "float32"  # of the cached features
 trials: int = 20  # weight combinations that are tried
 search_epochs: int = 20  # epochs of each trial
+workers: int = 1  # trials trained at the same time, each in its own process
 pruning: bool = False  # stop trials that lag behind the median
 batch_size: int = 128  # studies per step
 learning_rate: float = 1.0e-5  # of the last layer
@@ -72,6 +74,10 @@ device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: the GPU when there is o
 # find their own report, and reports their own image, among all validation studies: the mean
 # reciprocal rank (MRR) of both directions. The validation *loss* would not do: it is a sum with
 # the very weights that differ between trials, so the smallest weights would win.
+#
+# A trial trains for {num}`03_weight_search?metric=search_epochs` epochs here. It is best as long as
+# [the training](04_training) that the weights are for: shorter trials cost less, but weights that
+# lead after a few epochs need not lead at the end.
 
 # %%
 run = Run(run_dir)
@@ -83,72 +89,58 @@ features = compute_features(
     backbone, studies, unfrozen_blocks, Path(cache_dir), precision=feature_precision, device=device
 )
 freeze(backbone.model, unfrozen_blocks)
-start = LastLayer(backbone.model, unfrozen_blocks)
 labels = torch.tensor(studies["label"].to_numpy())
-rows = {
-    part: torch.from_numpy(np.flatnonzero(studies["split"] == part))
-    for part in ("train", "validation")
-}
+train_rows, validation_rows = (
+    torch.from_numpy(np.flatnonzero(studies["split"] == part)) for part in ("train", "validation")
+)
+config = TrainingConfig(
+    epochs=search_epochs,
+    batch_size=batch_size,
+    learning_rate=learning_rate,
+    head_learning_rate=head_learning_rate,
+    weight_decay=weight_decay,
+    warmup_fraction=warmup_fraction,
+    temperature=temperature,
+    dropout=dropout,
+    renormalise_fused=renormalise_fused,
+    precision=precision,
+    seed=seed,
+)
+objective = TrainingObjective(
+    LastLayer(backbone.model, unfrozen_blocks),
+    features,
+    labels,
+    train_rows,
+    validation_rows,
+    config,
+    learned_temperature=backbone.learned_temperature,
+    device=device,
+)
 
 
 # %%
-def config(weights):
-    return TrainingConfig(
-        weights=weights,
-        epochs=search_epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        head_learning_rate=head_learning_rate,
-        weight_decay=weight_decay,
-        warmup_fraction=warmup_fraction,
-        temperature=temperature,
-        dropout=dropout,
-        renormalise_fused=renormalise_fused,
-        precision=precision,
-        seed=seed,
-    )
-
-
-def objective(weights, report):
-    trained = train(
-        start,
-        features,
-        labels,
-        rows["train"],
-        rows["validation"],
-        config(weights),
-        learned_temperature=backbone.learned_temperature,
-        device=device,
-        on_epoch=lambda epoch: report(int(epoch["epoch"]), epoch["validation_mrr"]),
-    )
-    return trained.epochs["validation_mrr"].iloc[-1]
-
-
 def print_trial(trial):
     weights = ", ".join(f"{name} {trial.params[name]:.2f}" for name in RANGES)
-    value = "pruned" if trial.value is None else f"MRR {trial.value:.4f}"
+    value = "pruned" if trial.state.name == "PRUNED" else f"MRR {trial.value:.4f}"
     print(f"trial {trial.number + 1:2d}  {weights}  {value}")
 
 
 # %% [markdown]
 # Optuna {cite}`akiba2019` proposes the weights by its tree-structured Parzen estimator within the
 # paper's ranges, $\lambda_1 \in [0.1, 1]$ and $\lambda_2, \lambda_3 \in [0.2, 2]$. Trials are kept
-# in a database: a search that was interrupted goes on where it stopped.
+# in a database: a search that was interrupted goes on where it stopped. With several `workers` as
+# many trials run at the same time, in processes that share the cached features. They are proposed
+# together, before any of them has a result, so another number of workers tries other weights.
 
 # %%
-name = content_key(
-    config(PAPER_WEIGHTS).model_dump(),
-    features.key,
-    labels.tolist(),
-    rows["train"].tolist(),
-    rows["validation"].tolist(),
-    pruning,
-)
+rows = [values.tolist() for values in (labels, train_rows, validation_rows)]
+name = content_key(config.model_dump(), features.key, *rows, pruning, workers)
 found = search_weights(
     objective,
     run / "search.db",
     name,
     trials=trials,
+    workers=workers,
     seed=seed,
     pruning=pruning,
     on_trial=print_trial,
@@ -189,6 +181,7 @@ records += [
     {"metric": "validation_mrr", "value": found.value, "weights": "found"},
     {"metric": "validation_mrr", "value": at_paper, "weights": "paper"},
     {"metric": "trials", "value": trials},
+    {"metric": "search_epochs", "value": search_epochs},
 ]
 run.write_results("03_weight_search", records)
 

@@ -27,12 +27,12 @@ from typing import Literal
 import numpy as np
 import torch
 
-from cxr_mtl.backbones import freeze, load_backbone
+from cxr_mtl.backbones import load_backbone
 from cxr_mtl.features import compute_features, pick_device
 from cxr_mtl.figures import training_curves, use_theme
 from cxr_mtl.files import read_json, read_table, write_table
 from cxr_mtl.fine_tuned import save_fine_tuned
-from cxr_mtl.last_layer import LastLayer
+from cxr_mtl.last_layer import LastLayer, freeze
 from cxr_mtl.losses import LossWeights
 from cxr_mtl.runs import Run
 from cxr_mtl.trainer import TrainingConfig, train

@@ -1,9 +1,9 @@
-"""open_clip models with their preprocessing and tokenizer, and what of them is trained."""
+"""open_clip models with their preprocessing and tokenizer, and the head that joins them."""
 
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -148,71 +148,6 @@ def _vocabulary(tokenize: Callable[[list[str]], Tensor]) -> str:
 
 def _is_timm(model: nn.Module) -> bool:
     return isinstance(model.visual, open_clip.timm_model.TimmModel)
-
-
-def trainable_names(model: nn.Module, unfrozen_blocks: int) -> list[str]:
-    """Names of the parameters that fine-tuning changes; all others are frozen.
-
-    The last `unfrozen_blocks` transformer blocks of each tower, the image trunk's final norm
-    (when a block is unfrozen) and both projections; 0 leaves the projections alone. This is the
-    project's reading of the paper's "last layer"; open_clip's own `lock` is not used because its
-    meaning differs between versions.
-
-    Raises:
-        InputError: a tower that is neither a timm ViT nor a Hugging Face BERT, or more blocks
-            than it has.
-    """
-    image_blocks, text_blocks = transformer_blocks(model)
-    depth = min(len(image_blocks), len(text_blocks))
-    if not 0 <= unfrozen_blocks <= depth:
-        raise InputError(f"unfrozen_blocks is {unfrozen_blocks}: give a number from 0 to {depth}")
-    prefixes = ["visual.head.", "text.proj."]
-    if unfrozen_blocks:
-        prefixes += ["visual.trunk.norm.", "visual.trunk.fc_norm."]
-    for tower, blocks in (
-        ("visual.trunk.blocks", image_blocks),
-        ("text.transformer.encoder.layer", text_blocks),
-    ):
-        first = len(blocks) - unfrozen_blocks
-        prefixes += [f"{tower}.{number}." for number in range(first, len(blocks))]
-    return [name for name, _ in model.named_parameters() if name.startswith(tuple(prefixes))]
-
-
-def transformer_blocks(model: nn.Module) -> tuple[nn.ModuleList, nn.ModuleList]:
-    """The blocks of the image and the text tower.
-
-    Raises:
-        InputError: the towers are not a timm ViT with CLS pooling and a Hugging Face BERT with
-            the CLS of its last hidden state.
-    """
-    trunk = getattr(model.visual, "trunk", None)
-    if not hasattr(trunk, "blocks") or getattr(trunk, "global_pool", "") != "token":
-        raise InputError(
-            "fine-tuning needs an image tower that is a timm VisionTransformer with CLS pooling "
-            f"(timm_pool 'token'); this one is {type(trunk or model.visual).__name__}"
-        )
-    text = getattr(model, "text", None)
-    pooler = type(getattr(text, "pooler", None)).__name__
-    encoder = getattr(getattr(text, "transformer", None), "encoder", None)
-    if pooler != "ClsLastHiddenStatePooler" or not hasattr(encoder, "layer"):
-        raise InputError(
-            "fine-tuning needs a text tower that is a Hugging Face BERT with "
-            "hf_pooler_type 'cls_last_hidden_state_pooler'; this one is "
-            f"{type(text).__name__ if text is not None else 'built into the model'}"
-        )
-    return trunk.blocks, encoder.layer
-
-
-def freeze(model: nn.Module, unfrozen_blocks: int) -> None:
-    """Let only `trainable_names(model, unfrozen_blocks)` require gradients."""
-    trainable = set(trainable_names(model, unfrozen_blocks))
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(name in trainable)
-
-
-def trainable_parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    """The named parameters that require gradients."""
-    return ((name, p) for name, p in model.named_parameters() if p.requires_grad)
 
 
 class FusionHead(nn.Module):

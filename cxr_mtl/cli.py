@@ -90,6 +90,42 @@ def status(profile: Profile = "demo", run: RunName = "demo", parameter: Override
 
 
 @app.command()
+def search(
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Trials trained at the same time, each in its own process, with an equal share "
+            "of the cores; the profile's `workers` when left out.",
+        ),
+    ] = None,
+    profile: Profile = "demo",
+    run: RunName = "demo",
+    parameter: Overrides = None,
+) -> None:
+    """Search the loss weights: execute chapter 03 and those it needs, where they are not fresh.
+
+    Another N tries other weights: write `workers: N` in the profile, or later commands search anew.
+    """
+    from cxr_mtl.book import ChapterError, run_chapters, time_table
+
+    chosen = [f"workers={workers}"] if workers else []
+    try:
+        outcomes = run_chapters(
+            profile,
+            run,
+            [*(parameter or ()), *chosen],
+            _with_needs("03_weight_search"),
+            False,
+            console,
+        )
+    except ChapterError as error:
+        raise _failed(error) from None
+    console.print(time_table(outcomes))
+
+
+@app.command()
 def query(
     image: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A radiograph to search with.")
@@ -116,6 +152,38 @@ def query(
     console.print(table)
 
 
+@app.command()
+def bench(
+    what: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="train, features, search, retrieval or book (times of the run's chapters); may "
+            "be repeated; all when left out.",
+        ),
+    ] = None,
+    size: Annotated[
+        str, typer.Option(metavar="quick|full", help="How much is measured.")
+    ] = "quick",
+    device: Annotated[str, typer.Option(metavar="cpu|cuda", help="What computes.")] = "cpu",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="One JSON file for all, instead of one each in benchmarks/."
+        ),
+    ] = None,
+    run: RunName = "demo",
+) -> None:
+    """Measure speed against baselines and against what the machine's rates allow."""
+    from cxr_mtl.bench import run_benchmarks
+
+    def report(line: str) -> None:
+        errors.print(line, style="dim", highlight=False)
+
+    for path in run_benchmarks(what or (), size, device, run, out, console, report):
+        console.print(f"Written: {path}", highlight=False, soft_wrap=True)
+
+
 @data.command()
 def fetch(
     folder: Annotated[Path, typer.Argument(help="Where the archives are unpacked.")],
@@ -135,6 +203,18 @@ def main() -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _with_needs(chapter: str) -> list[str]:
+    """The names of a chapter and of all whose files it needs, directly or through others."""
+    from cxr_mtl.stages import producer, read_chapters
+
+    chapters = {each.name: each for each in read_chapters()}
+    names = [chapter]
+    for name in names:  # the list grows meanwhile
+        makers = {producer(need, chapters.values(), name) for need in chapters[name].needs}
+        names += sorted(makers - set(names))
+    return names
 
 
 def _failed(error: Exception) -> typer.Exit:

@@ -1,69 +1,32 @@
 """The frozen part of a backbone, computed once per image and per report and kept on disk."""
 
 import os
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pandas as pd
+import psutil
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cxr_mtl.backbones import Backbone
 from cxr_mtl.errors import InputError
-from cxr_mtl.files import content_key, read_json, sha256_of_file, write_beside, write_json
+from cxr_mtl.files import content_key, sha256_of_file
 from cxr_mtl.images import read_image
-from cxr_mtl.last_layer import entering_images, entering_texts
+from cxr_mtl.last_layer import LastLayer, tower_kinds
+from cxr_mtl.progress import print_progress
+from cxr_mtl.token_store import TokenStore, fill_store
+from cxr_mtl.towers import Tower
 
-FORMAT = 1
 BATCH = 64
+BYTES_PER_VALUE = 40
+"""Of a block's activations per token and channel: ten float32 tensors, the MLP's four included."""
+LIBRARIES = ("torch", "timm", "transformers", "open_clip_torch")
 Precision = Literal["float32", "bfloat16"]
-Progress = Callable[[int], None]
-
-
-@dataclass(frozen=True)
-class TokenStore:
-    """Token sequences of many studies, end to end in one memory-mapped file, without padding.
-
-    Shapes: tokens [sum of lengths, width], lengths and starts [studies].
-    """
-
-    tokens: Tensor
-    lengths: Tensor
-    starts: Tensor
-
-    @classmethod
-    def open(cls, folder: Path) -> "TokenStore":
-        """Map the store in `folder` into memory, read-only in effect (writes stay private).
-
-        Raises:
-            InputError: the store is incomplete or of another format.
-        """
-        about = read_json(folder / "about.json")
-        lengths = torch.tensor(about["lengths"], dtype=torch.int64)
-        dtype = getattr(torch, about["dtype"])
-        count = int(lengths.sum()) * about["width"]
-        file = folder / "tokens.bin"
-        if about["format"] != FORMAT or file.stat().st_size != count * dtype.itemsize:
-            raise InputError(f"{folder} is damaged or of another version: delete it and run again")
-        tokens = torch.from_file(str(file), shared=False, size=count, dtype=dtype)
-        starts = torch.tensor(about["starts"], dtype=torch.int64)
-        return cls(tokens.view(-1, about["width"]), lengths, starts)
-
-    def padded(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Sequences of the studies `rows`, zero-padded to the longest, in float32.
-
-        Shapes: rows [batch] -> tokens [batch, longest, width], lengths [batch].
-        """
-        lengths = self.lengths[rows]
-        positions = torch.arange(int(lengths.max()))
-        is_token = positions[None, :] < lengths[:, None]
-        where = (self.starts[rows][:, None] + positions).masked_fill(~is_token, 0)
-        tokens = self.tokens[where].float().masked_fill(~is_token[..., None], 0)
-        return tokens, lengths
 
 
 @dataclass(frozen=True)
@@ -75,7 +38,11 @@ class Features:
     key: str
 
     def __len__(self) -> int:
-        return len(self.images.lengths)
+        return len(self.images)
+
+    def to(self, device: str) -> "Features":
+        """The same features resident in a GPU's memory; on the CPU they stay memory-mapped."""
+        return replace(self, images=self.images.to(device), texts=self.texts.to(device))
 
 
 def compute_features(
@@ -86,29 +53,88 @@ def compute_features(
     *,
     precision: Precision = "float32",
     device: str = "cpu",
-    progress: Progress | None = None,
 ) -> Features:
     """Run the frozen blocks once over `studies`, or reuse what an earlier run left in `cache`.
 
     Images and reports are kept apart under keys made of the backbone's key, their content, the
-    number of unfrozen blocks and the precision, so a change to either recomputes only itself.
+    number of unfrozen blocks, the precision (of computing and keeping) and the versions of the
+    libraries that compute them, so a change to either recomputes only itself. Interrupted work
+    goes on where it stopped.
 
     Raises:
-        InputError: an image changed since the data stage hashed it, or the disk is full.
+        InputError: an image changed since the data stage hashed it, the disk is or will be full,
+            or too little memory is free.
     """
-    setting = (FORMAT, backbone.key, unfrozen_blocks, precision)
+    setting = (backbone.key, unfrozen_blocks, precision, _versions())
     image_key = content_key("images", *setting, list(studies["image_sha256"]))
     text_key = content_key("texts", *setting, list(studies["text"]))
-    backbone.model.to(device).eval()
-    for key, entering in ((image_key, _entering_images), (text_key, _entering_texts)):
-        folder = cache / "features" / key
-        if not folder.is_dir():
-            with write_beside(folder) as beside, torch.inference_mode():
-                beside.mkdir()
-                batches = entering(backbone, studies, unfrozen_blocks, device)
-                _write_store(beside, batches, len(studies), precision, progress)
-    stores = (TokenStore.open(cache / "features" / key) for key in (image_key, text_key))
+    prefix = FrozenPrefix(backbone.model, unfrozen_blocks, precision, device)
+    images, texts = list(studies["image"]), list(studies["text"])
+    ids, lengths = tokenise(backbone, texts)
+
+    def image_tokens(rows: Tensor) -> tuple[Tensor, Tensor]:
+        _check_unchanged(studies.iloc[rows.numpy()])
+        return prefix.images(load_images(backbone, [images[row] for row in rows]))
+
+    def text_tokens(rows: Tensor) -> tuple[Tensor, Tensor]:
+        return prefix.texts(ids[rows], lengths[rows])
+
+    blank = torch.zeros(1, 3, *_image_size(backbone.model))
+    image_shape, text_shape = prefix.images(blank)[0].shape, text_tokens(torch.arange(1))[0].shape
+    if device == "cpu":
+        _check_memory(max(image_shape[1], int(lengths.max())) * image_shape[2])
+    image_lengths = torch.full((len(studies),), image_shape[1])
+    text_lengths = lengths if unfrozen_blocks else torch.ones_like(lengths)
+    about = {"backbone": backbone.source, "unfrozen_blocks": unfrozen_blocks}
+    stores = (
+        fill_store(
+            cache / "features" / key,
+            store_lengths,
+            shape[2],
+            getattr(torch, precision),
+            compute,
+            about={"what": what, **about},
+            progress=print_progress(what),
+        )
+        for what, key, store_lengths, shape, compute in (
+            ("images", image_key, image_lengths, image_shape, image_tokens),
+            ("reports", text_key, text_lengths, text_shape, text_tokens),
+        )
+    )
     return Features(*stores, key=content_key(image_key, text_key))
+
+
+class FrozenPrefix:
+    """Both towers up to their first unfrozen block."""
+
+    def __init__(
+        self, model: nn.Module, unfrozen_blocks: int, precision: Precision, device: str = "cpu"
+    ) -> None:
+        self.model = model.to(device).eval()
+        self.kinds = tower_kinds(self.model)
+        self.ends = LastLayer(self.model, unfrozen_blocks)
+        self.unfrozen_blocks = unfrozen_blocks
+        self.precision = precision
+        self.device = device
+
+    def images(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Images [batch, 3, height, width] -> what `Tower.tokens_to_keep` keeps."""
+        return self._keep(
+            self.kinds[0], self.ends.image, images, torch.ones(len(images), dtype=torch.int64)
+        )
+
+    def texts(self, ids: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Padded ids [batch, context] and lengths [batch] -> what `Tower.tokens_to_keep` keeps."""
+        return self._keep(self.kinds[1], self.ends.text, ids[:, : int(lengths.max())], lengths)
+
+    def _keep(
+        self, kind: type[Tower], end: Tower, inputs: Tensor, lengths: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        enabled = self.precision == "bfloat16"
+        autocast = torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=enabled)
+        with torch.inference_mode(), autocast:
+            entering = kind.entering(self.model, inputs.to(self.device), self.unfrozen_blocks)
+            return end.tokens_to_keep(entering.float(), lengths.to(self.device))
 
 
 def pick_device(device: Literal["auto", "cpu", "cuda"]) -> str:
@@ -125,7 +151,7 @@ def pick_device(device: Literal["auto", "cpu", "cuda"]) -> str:
 def tokenise(backbone: Backbone, texts: list[str]) -> tuple[Tensor, Tensor]:
     """Token ids [studies, context] and the length of each report in tokens [studies]."""
     ids = torch.cat([backbone.tokenize(texts[i : i + 1024]) for i in range(0, len(texts), 1024)])
-    return ids, (ids != backbone.model.text.transformer.config.pad_token_id).sum(1)
+    return ids, tower_kinds(backbone.model)[1].lengths_of(backbone.model, ids)
 
 
 def load_images(backbone: Backbone, paths: list[str]) -> Tensor:
@@ -134,52 +160,23 @@ def load_images(backbone: Backbone, paths: list[str]) -> Tensor:
         return torch.stack(list(pool.map(lambda p: backbone.preprocess(read_image(p)), paths)))
 
 
-Batches = Iterator[tuple[Tensor, Tensor, Tensor]]
+def _image_size(model: nn.Module) -> tuple[int, int]:
+    size = model.visual.image_size
+    return (size, size) if isinstance(size, int) else tuple(size)
 
 
-def _entering_images(
-    backbone: Backbone, studies: pd.DataFrame, unfrozen_blocks: int, device: str
-) -> Batches:
-    for rows in torch.arange(len(studies)).split(BATCH):
-        batch = studies.iloc[rows.numpy()]
-        _check_unchanged(batch)
-        images = load_images(backbone, list(batch["image"])).to(device)
-        tokens = entering_images(backbone.model, images, unfrozen_blocks)
-        yield rows, tokens, torch.full((len(rows),), tokens.shape[1])
+def _check_memory(values_per_study: int) -> None:
+    needed = BATCH * values_per_study * BYTES_PER_VALUE
+    free = psutil.virtual_memory().available
+    if free < needed:
+        raise InputError(
+            f"computing features needs about {needed / 1e9:.1f} GB of memory and "
+            f"{free / 1e9:.1f} GB are free: close other programs"
+        )
 
 
-def _entering_texts(
-    backbone: Backbone, studies: pd.DataFrame, unfrozen_blocks: int, device: str
-) -> Batches:
-    ids, lengths = tokenise(backbone, list(studies["text"]))
-    by_length = torch.argsort(lengths, stable=True)  # little of a batch is then padding
-    for rows in by_length.split(BATCH):
-        longest = int(lengths[rows].max())
-        padded = ids[rows, :longest].to(device)
-        yield rows, entering_texts(backbone.model, padded, unfrozen_blocks), lengths[rows]
-
-
-def _write_store(
-    folder: Path,
-    batches: Batches,
-    studies: int,
-    precision: Precision,
-    progress: Progress | None,
-) -> None:
-    starts, lengths = torch.zeros(2, studies, dtype=torch.int64)
-    end = 0
-    with open(folder / "tokens.bin", "wb") as file:
-        for rows, padded, batch_lengths in batches:
-            stored = padded.to("cpu", getattr(torch, precision))
-            for row, sequence, length in zip(rows, stored, batch_lengths, strict=True):
-                starts[row], lengths[row] = end, length
-                file.write(sequence[:length].contiguous().view(torch.uint8).numpy())
-                end += int(length)
-            if progress:
-                progress(len(rows))
-    about = {"format": FORMAT, "width": padded.shape[-1], "dtype": precision}
-    about |= {"starts": starts.tolist(), "lengths": lengths.tolist()}
-    write_json(folder / "about.json", about)
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in LIBRARIES}
 
 
 def _check_unchanged(batch: pd.DataFrame) -> None:

@@ -1,36 +1,48 @@
-"""The seam between what is frozen and what is trained.
+"""What is trained of a model, and what of it is frozen.
 
-`entering_images` and `entering_texts` run a tower up to its first unfrozen block: without
-augmentation the result never changes, so it is computed once. `LastLayer` is everything after.
+Without augmentation, what enters the first unfrozen block of a tower never changes, so it is
+computed once (`features`); `LastLayer` is everything after.
 """
 
 import copy
-from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from cxr_mtl.backbones import transformer_blocks
+from cxr_mtl.biomedclip_towers import BertText, TimmViT
+from cxr_mtl.clip_towers import ClipText, ClipViT
 from cxr_mtl.errors import InputError
+from cxr_mtl.token_store import Tokens
+from cxr_mtl.towers import TextTower, Tower
+
+AnyTower = TypeVar("AnyTower", bound=Tower)
+IMAGE_TOWERS: tuple[type[Tower], ...] = (TimmViT, ClipViT)
+TEXT_TOWERS: tuple[type[TextTower], ...] = (BertText, ClipText)
 
 
 class LastLayer(nn.Module):
-    """The unfrozen blocks, final norm, pooling and projection of both towers.
+    """The unfrozen blocks, final norms and projections of both towers of `model`.
 
-    It holds the modules of `model` themselves, not copies: training it trains `model`. Take
+    It holds the parameters of `model` themselves, not copies: training it trains `model`. Take
     `independent_copy()` to train without touching the backbone.
+
+    Raises:
+        InputError: a tower whose last block is not known to run exactly for a single query, or
+            more unfrozen blocks than a tower has.
     """
 
     def __init__(self, model: nn.Module, unfrozen_blocks: int) -> None:
         super().__init__()
-        image_blocks, text_blocks = transformer_blocks(model)
-        trunk = model.visual.trunk
-        self.image_blocks = image_blocks[len(image_blocks) - unfrozen_blocks :]
-        self.image_norm = nn.Sequential(trunk.norm, trunk.fc_norm)
-        self.image_projection = model.visual.head
-        self.text_blocks = text_blocks[len(text_blocks) - unfrozen_blocks :]
-        self.text_projection = model.text.proj
+        image, text = tower_kinds(model)
+        depth = min(len(image.blocks_of(model)), len(text.blocks_of(model)))
+        if not 0 <= unfrozen_blocks <= depth:
+            raise InputError(
+                f"unfrozen_blocks is {unfrozen_blocks}: give a number from 0 to {depth}"
+            )
+        self.image = image(model, unfrozen_blocks)
+        self.text = text(model, unfrozen_blocks)
+        self.embedding_size = self.image.embedding_size
         open_clip_name = {id(p): name for name, p in model.named_parameters()}
         self.open_clip_names = {n: open_clip_name[id(p)] for n, p in self.named_parameters()}
 
@@ -38,23 +50,9 @@ class LastLayer(nn.Module):
         """A deep copy, parameters included."""
         return copy.deepcopy(self)
 
-    def embed_images(self, tokens: Tensor) -> Tensor:
-        """Tokens [batch, tokens, width] entering the first unfrozen block -> [batch, dim]."""
-        for block in self.image_blocks[:-1]:
-            tokens = block(tokens)
-        cls = _vit_cls(self.image_blocks[-1], tokens) if self.image_blocks else tokens[:, 0]
-        return self.image_projection(self.image_norm(cls))
-
-    def embed_texts(self, tokens: Tensor, lengths: Tensor) -> Tensor:
-        """Padded tokens [batch, longest, width] and their lengths [batch] -> [batch, dim]."""
-        positions = torch.arange(tokens.shape[1], device=tokens.device)
-        is_text = positions[None, :] < lengths[:, None]
-        mask = torch.zeros(is_text.shape, dtype=tokens.dtype, device=tokens.device)
-        mask = mask.masked_fill(~is_text, torch.finfo(tokens.dtype).min)[:, None, None, :]
-        for block in self.text_blocks[:-1]:
-            tokens = block(tokens, attention_mask=mask)
-        cls = _bert_cls(self.text_blocks[-1], tokens, mask) if self.text_blocks else tokens[:, 0]
-        return self.text_projection(cls)
+    def forward(self, images: Tokens, texts: Tokens) -> tuple[Tensor, Tensor]:
+        """Image and text embeddings [batch, dim] of cached tokens, not L2-normalised."""
+        return self.image(images), self.text(texts)
 
     def weights(self) -> dict[str, Tensor]:
         """Trainable tensors under the names they have in the open_clip model."""
@@ -81,119 +79,60 @@ class LastLayer(nn.Module):
                 tensor.copy_(weights[name])
 
 
-def _vit_cls(block: nn.Module, tokens: Tensor) -> Tensor:
-    """The CLS token after a timm block: tokens [batch, n, width] -> [batch, width].
+def tower_kinds(model: nn.Module) -> tuple[type[Tower], type[TextTower]]:
+    """The classes that know the image and the text tower of `model`.
 
-    Only the CLS token leaves the last block, so only its query is computed, and with one query
-    keys and values need not be either: `_attend` reads the tokens themselves. They are normalised
-    without the norm's scale and shift, which move to the query and to the context.
+    Raises:
+        InputError: a tower whose last block is not known to run exactly for a single query.
     """
-    attention, norm = block.attn, block.norm1
-    if not (isinstance(attention.q_norm, nn.Identity) and isinstance(attention.norm, nn.Identity)):
-        return block(tokens)[:, 0]
-    width = tokens.shape[-1]
-    plain = F.layer_norm(tokens, (width,), eps=norm.eps)
-    query_weight, key_weight, value_weight = attention.qkv.weight.chunk(3)
-    bias = attention.qkv.bias
-    query_bias, key_bias, value_bias = (None, None, None) if bias is None else bias.chunk(3)
-    query = F.linear(plain[:, 0] * norm.weight + norm.bias, query_weight, query_bias)
-    context = _attend(
-        query,
-        plain,
-        (key_weight * norm.weight, _shifted(key_weight, norm.bias, key_bias)),
-        (value_weight * norm.weight, _shifted(value_weight, norm.bias, value_bias)),
-        attention.num_heads,
+    return (
+        _kind(
+            IMAGE_TOWERS,
+            model,
+            model.visual,
+            "an image tower that pools its CLS token: a timm VisionTransformer of plain blocks "
+            "(timm_pool 'token') or open_clip's own (pool_type 'tok')",
+        ),
+        _kind(
+            TEXT_TOWERS,
+            model,
+            getattr(model, "text", model),
+            "a text tower that is a Hugging Face BERT with hf_pooler_type "
+            "'cls_last_hidden_state_pooler' or CLIP's own causal transformer",
+        ),
     )
-    cls = tokens[:, 0] + block.ls1(attention.proj(context))
-    return cls + block.ls2(block.mlp(block.norm2(cls)))
 
 
-def _bert_cls(layer: nn.Module, tokens: Tensor, mask: Tensor) -> Tensor:
-    """The CLS token after a BERT layer: tokens [batch, n, width] -> [batch, width].
+def _kind(
+    kinds: tuple[type[AnyTower], ...], model: nn.Module, found: nn.Module, wanted: str
+) -> type[AnyTower]:
+    for kind in kinds:
+        if len(kind.blocks_of(model)):
+            return kind
+    raise InputError(
+        f"fine-tuning needs {wanted}; this one is {type(getattr(found, 'trunk', found)).__name__}"
+    )
 
-    `mask` [batch, 1, 1, n] is added to the scores. Dropout acts as in the layer itself.
+
+def trainable_names(model: nn.Module, unfrozen_blocks: int) -> list[str]:
+    """Names of the parameters that fine-tuning changes; all others are frozen.
+
+    The last `unfrozen_blocks` transformer blocks of each tower, its final norm (when a block is
+    unfrozen) and both projections; 0 leaves the projections alone. This is the project's reading
+    of the paper's "last layer"; open_clip's own `lock` is not used because its meaning differs
+    between versions.
+
+    Raises:
+        InputError: as `LastLayer`.
     """
-    attention = layer.attention.self
-    context = _attend(
-        attention.query(tokens[:, 0]),
-        tokens,
-        (attention.key.weight, attention.key.bias),
-        (attention.value.weight, attention.value.bias),
-        attention.num_attention_heads,
-        mask[:, 0],
-        attention.dropout,
-    )
-    return layer.feed_forward_chunk(layer.attention.output(context, tokens[:, 0]))
+    names = LastLayer(model, unfrozen_blocks).open_clip_names
+    return [
+        name for own, name in names.items() if unfrozen_blocks or own.split(".")[1] == "projection"
+    ]
 
 
-def _shifted(weight: Tensor, shift: Tensor, bias: Tensor | None) -> Tensor:
-    return weight @ shift if bias is None else weight @ shift + bias
-
-
-def _attend(
-    query: Tensor,
-    tokens: Tensor,
-    key: tuple[Tensor, Tensor],
-    value: tuple[Tensor, Tensor],
-    heads: int,
-    mask: Tensor | None = None,
-    dropout: nn.Module | None = None,
-) -> Tensor:
-    """Attention of one query per sequence, exactly, without computing keys or values.
-
-    q·(W x + b) = (Wᵀ q)·x + q·b and Σ a (W x + b) = W (Σ a x) + b Σ a, head by head.
-    Shapes: query [batch, width], tokens [batch, n, width], weights [width, width] with biases
-    [width], mask [batch, 1, n] -> [batch, width].
-    """
-    (key_weight, key_bias), (value_weight, value_bias) = (
-        (weight.unflatten(0, (heads, -1)), bias.view(heads, -1)) for weight, bias in (key, value)
-    )
-    query = query.unflatten(-1, (heads, -1)) * key_weight.shape[1] ** -0.5
-    absorbed = torch.einsum("bhd,hdw->bhw", query, key_weight)
-    scores = absorbed @ tokens.transpose(1, 2) + (query * key_bias).sum(-1, keepdim=True)
-    attention = (scores if mask is None else scores + mask).softmax(-1)
-    attention = attention if dropout is None else dropout(attention)
-    mixed = torch.einsum("bhw,hdw->bhd", attention @ tokens, value_weight)
-    return (mixed + attention.sum(-1, keepdim=True) * value_bias).flatten(1)
-
-
-def entering_images(model: nn.Module, images: Tensor, unfrozen_blocks: int) -> Tensor:
-    """What enters the first unfrozen image block: images [batch, 3, h, w] -> [batch, n, width]."""
-    image_blocks, _ = transformer_blocks(model)
-    trunk = model.visual.trunk
-    first = image_blocks[-unfrozen_blocks] if unfrozen_blocks else trunk.norm
-    return _input_of(first, lambda: trunk(images))
-
-
-def entering_texts(model: nn.Module, token_ids: Tensor, unfrozen_blocks: int) -> Tensor:
-    """What enters the first unfrozen text block: ids [batch, n] -> [batch, n, width]."""
-    _, text_blocks = transformer_blocks(model)
-    encoder = model.text.transformer
-    is_text = (token_ids != encoder.config.pad_token_id).long()
-
-    def run() -> Tensor:
-        return encoder(input_ids=token_ids, attention_mask=is_text).last_hidden_state
-
-    return _input_of(text_blocks[-unfrozen_blocks], run) if unfrozen_blocks else run()
-
-
-class _Reached(Exception):
-    pass
-
-
-def _input_of(module: nn.Module, run: Callable[[], Tensor]) -> Tensor:
-    """Run a forward pass until it reaches `module`; return the first argument given to it."""
-    reached: list[Tensor] = []
-
-    def stop(_: nn.Module, arguments: tuple[Tensor, ...]) -> None:
-        reached.append(arguments[0])
-        raise _Reached
-
-    hook = module.register_forward_pre_hook(stop)
-    try:
-        run()
-    except _Reached:
-        pass
-    finally:
-        hook.remove()
-    return reached[0]
+def freeze(model: nn.Module, unfrozen_blocks: int) -> None:
+    """Let only `trainable_names(model, unfrozen_blocks)` require gradients."""
+    trainable = set(trainable_names(model, unfrozen_blocks))
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name in trainable)

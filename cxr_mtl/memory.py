@@ -1,7 +1,8 @@
-"""Peak memory of the processes that this one starts."""
+"""Peak memory: of the processes that this one starts, and of a function."""
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 
 import psutil
@@ -48,3 +49,35 @@ def _size(process: psutil.Process) -> int:
         return getattr(sizes, "pss", sizes.rss)
     except psutil.Error:
         return 0
+
+
+def peak_anonymous_memory(function: Callable[[], object]) -> int | None:
+    """Most memory, in bytes, that this process held of its own while `function` ran.
+
+    Files mapped into memory do not count. None where the system does not tell (only Linux does).
+    """
+    if not _SMAPS.exists():
+        return None
+    peak, done = _anonymous(), threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        while not done.wait(0.02):
+            peak = max(peak, _anonymous())
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        function()
+    finally:
+        done.set()
+        thread.join()
+    return peak
+
+
+_SMAPS = Path("/proc/self/smaps_rollup")
+
+
+def _anonymous() -> int:
+    line = next(line for line in _SMAPS.read_text().splitlines() if line.startswith("Anonymous:"))
+    return int(line.split()[1]) * 1024

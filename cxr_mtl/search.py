@@ -1,26 +1,33 @@
 """Bayesian search over the three loss weights: Optuna's TPE on a validation retrieval metric."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.distributions import FloatDistribution
 from optuna.samplers import TPESampler
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from cxr_mtl.errors import InputError
 from cxr_mtl.losses import LossWeights
+from cxr_mtl.workers import Workers
 
 RANGES = {"bce": (0.1, 1.0), "supcon": (0.2, 2.0), "clip": (0.2, 2.0)}
 PAPER_WEIGHTS = LossWeights(bce=0.69, supcon=1.97, clip=0.46)
 
-Objective = Callable[[LossWeights, Callable[[int, float], None]], float]
+Report = Callable[[int, float], None]
+Objective = Callable[[LossWeights, Report], float]
+
+_SPACE = {name: FloatDistribution(*ends) for name, ends in RANGES.items()}
 
 
 @dataclass(frozen=True)
 class SearchResult:
-    """The weights of the best trial, its objective, and the whole Optuna study."""
+    """The weights of the best trial, its objective, and all trials as an Optuna study."""
 
     weights: LossWeights
     value: float
@@ -33,55 +40,94 @@ def search_weights(
     name: str,
     *,
     trials: int = 20,
+    workers: int = 1,
     seed: int = 0,
     pruning: bool = False,
     on_trial: Callable[[FrozenTrial], None] | None = None,
 ) -> SearchResult:
     """Maximise `objective(weights, report)` over the paper's ranges with `trials` trials.
 
+    Trials run in generations of `workers`, each trial in a process of its own with an equal share
+    of the cores; `workers` 1 stays in this process. A generation is proposed from all earlier
+    ones, and each of its trials in the knowledge of which weights the others try, so other
+    `workers` mean other trials, and how long a trial takes means nothing. For several workers the
+    objective must be picklable, such as an `objective.TrainingObjective`.
+
     `report(epoch, value)` tells a running trial's intermediate value and prunes it when `pruning`
-    says that half of the earlier trials did better. Trials are kept in an SQLite file under
-    `name`: a search that was killed goes on where it stopped, and its interrupted trial is run
-    again with the same weights. The sampler is seeded anew for every trial, so an interrupted
-    search proposes what an uninterrupted one would have.
+    says that half of the earlier generations' trials did better. Finished trials are kept in an
+    SQLite file under `name`: a search that was killed goes on where it stopped, and proposes what
+    an uninterrupted one would have, its interrupted trials included. `on_trial` is called in this
+    process for every trial that finishes, in the order of their numbers.
 
     Raises:
-        InputError: fewer than 1 trial, or the storage is not an Optuna database.
+        InputError: fewer than 1 trial or worker, the storage is not a database of such a search,
+            an objective that no other process can import, or a worker that died; the other trials
+            of its generation are kept.
     """
-    if trials < 1:
-        raise InputError(f"trials is {trials}: give at least 1")
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        study = optuna.create_study(
-            storage=f"sqlite:///{storage}",
-            study_name=name,
-            direction="maximize",
-            pruner=optuna.pruners.MedianPruner() if pruning else optuna.pruners.NopPruner(),
-            load_if_exists=True,
-        )
-    except Exception as error:
-        raise InputError(
-            f"{storage} cannot be opened as an Optuna database ({type(error).__name__}): move it "
-            "away and run again"
-        ) from error
-    for interrupted in study.get_trials(states=(TrialState.RUNNING,), deepcopy=False):
-        study.tell(interrupted.number, state=TrialState.FAIL)
-    while (done := len(_finished(study))) < trials:
-        _run_trial(study, objective, seed + done)
-        if on_trial:
-            on_trial(study.trials[-1])
-    best = study.best_trial
-    return SearchResult(LossWeights(**best.params), best.value, study)
+    for option, value in (("trials", trials), ("workers", workers)):
+        if value < 1:
+            raise InputError(f"{option} is {value}: give at least 1")
+    kept = _open(storage, name)
+    finished = {trial.number: trial for trial in _finished(kept, storage)}
+    generations = [range(n, min(n + workers, trials)) for n in range(0, trials, workers)]
+    unfinished = [numbers for numbers in generations if not finished.keys() >= set(numbers)]
+    if unfinished:
+        with _runner(objective, workers) as run:
+            for numbers in unfinished:
+                earlier = [finished[number] for number in range(numbers[0])]
+                proposed = _propose(earlier, len(numbers), seed, pruning)
+                for trial in run([p for p in proposed if p.number not in finished]):
+                    kept.add_trial(trial)
+                    finished[trial.number] = trial
+                    if on_trial:
+                        on_trial(trial)
+    study = _study(finished[number] for number in range(trials))
+    return SearchResult(LossWeights(**study.best_params), study.best_value, study)
 
 
-def _finished(study: optuna.Study) -> list[FrozenTrial]:
-    return study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED), deepcopy=False)
+@dataclass(frozen=True)
+class _Proposal:
+    """A trial to be run, and the finished trials it may be pruned against."""
+
+    number: int
+    params: dict[str, float]
+    rivals: Sequence[FrozenTrial]
+
+    def __str__(self) -> str:
+        weights = ", ".join(f"{name} {value:.4g}" for name, value in self.params.items())
+        return f"trial {self.number + 1} ({weights})"
 
 
-def _run_trial(study: optuna.Study, objective: Objective, seed: int) -> None:
-    study.sampler = TPESampler(seed=seed)
-    trial: Trial = study.ask({name: FloatDistribution(*ends) for name, ends in RANGES.items()})
+def _propose(
+    earlier: Sequence[FrozenTrial], count: int, seed: int, pruning: bool
+) -> list[_Proposal]:
+    """The trials of a generation, from the results of the earlier ones and nothing else."""
+    study = _study(earlier)
+    proposed = []
+    for number in range(len(earlier), len(earlier) + count):
+        study.sampler = TPESampler(seed=seed + number, constant_liar=True)
+        params = study.ask(_SPACE).params
+        proposed.append(_Proposal(number, params, earlier if pruning else ()))
+    return proposed
+
+
+@contextmanager
+def _runner(
+    objective: Objective, workers: int
+) -> Iterator[Callable[[Sequence[_Proposal]], Iterator[FrozenTrial]]]:
+    run = partial(_run_trial, objective)
+    if workers == 1:
+        yield partial(map, run)
+    else:
+        with Workers(run, workers) as pool:
+            yield pool.run
+
+
+def _run_trial(objective: Objective, proposal: _Proposal) -> FrozenTrial:
+    """Run one trial in a study of its own; the caller keeps what it came to."""
+    study = _study(proposal.rivals, pruner=optuna.pruners.MedianPruner())
+    study.enqueue_trial(proposal.params, user_attrs={"number": proposal.number})
+    trial = study.ask(_SPACE)
 
     def report(epoch: int, value: float) -> None:
         trial.report(value, epoch)
@@ -89,9 +135,42 @@ def _run_trial(study: optuna.Study, objective: Objective, seed: int) -> None:
             raise optuna.TrialPruned
 
     try:
-        study.tell(trial, objective(LossWeights(**trial.params), report))
+        value = objective(LossWeights(**proposal.params), report)
+        done = study.tell(trial, value, state=TrialState.COMPLETE)
     except optuna.TrialPruned:
-        study.tell(trial, state=TrialState.PRUNED)
-    except BaseException:
-        study.tell(trial, state=TrialState.FAIL)
-        raise
+        done = study.tell(trial, state=TrialState.PRUNED)
+    done.number = proposal.number
+    return done
+
+
+def _open(storage: Path, name: str) -> optuna.Study:
+    storage.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return _study(storage=f"sqlite:///{storage}", study_name=name, load_if_exists=True)
+    except Exception as error:
+        raise InputError(
+            f"{storage} cannot be opened as an Optuna database ({type(error).__name__}): move it "
+            "away and run again"
+        ) from error
+
+
+def _finished(kept: optuna.Study, storage: Path) -> Iterator[FrozenTrial]:
+    """The kept trials under the numbers they were proposed with.
+
+    After a failure the database holds them in another order.
+    """
+    for trial in kept.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED)):
+        if "number" not in trial.user_attrs:
+            raise InputError(
+                f"{storage} holds trials of another program or version under the name "
+                f"{kept.study_name}: move it away and run again"
+            )
+        trial.number = trial.user_attrs["number"]
+        yield trial
+
+
+def _study(trials: Iterable[FrozenTrial] = (), **options: Any) -> optuna.Study:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(direction="maximize", **options)
+    study.add_trials(trials)
+    return study

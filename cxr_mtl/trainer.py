@@ -107,7 +107,7 @@ def train(
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         last_layer = start.independent_copy().to(device)
-        embedding_size = last_layer.image_projection[-1].out_features
+        embedding_size = last_layer.embedding_size
         run = _Run(last_layer, FusionHead(embedding_size, config.dropout).to(device), config)
         key = content_key(
             config.model_dump(),
@@ -198,6 +198,7 @@ class _Run:
         self.optimiser = torch.optim.AdamW(
             [{"params": trainable}, {"params": list(head.parameters())}],
             weight_decay=config.weight_decay,
+            fused=True,
         )
         self.step_history: list[list[float]] = []
         self.epoch_history: list[list[float]] = []
@@ -267,12 +268,9 @@ class _Run:
 
 
 def _embed(
-    last_layer: LastLayer, features: Features, batch: Tensor, device: str
+    last_layer: LastLayer, features: Features, rows: Tensor, device: str
 ) -> tuple[Tensor, Tensor]:
-    image_tokens, _ = features.images.padded(batch)
-    text_tokens, lengths = features.texts.padded(batch)
-    images = last_layer.embed_images(image_tokens.to(device))
-    return images, last_layer.embed_texts(text_tokens.to(device), lengths.to(device))
+    return last_layer(features.images.batch(rows).to(device), features.texts.batch(rows).to(device))
 
 
 def _check_finite(losses: dict[str, float], step: int, epoch: int, checkpoint: Path | None) -> None:

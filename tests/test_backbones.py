@@ -3,16 +3,19 @@ import shutil
 
 import numpy as np
 import open_clip
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import BertConfig
 
-from cxr_mtl.backbones import FusionHead, freeze, load_backbone, trainable_names
+from cxr_mtl.backbones import FusionHead, load_backbone
 from cxr_mtl.errors import InputError
-from cxr_mtl.features import tokenise
-from cxr_mtl.last_layer import LastLayer, entering_images, entering_texts
+from cxr_mtl.features import compute_features, embed
+from cxr_mtl.files import sha256_of_file
+from cxr_mtl.last_layer import LastLayer, freeze
+from cxr_mtl.trainer import embed_rows
 
 BIOMEDCLIP = {
     "embed_dim": 512,
@@ -55,7 +58,7 @@ def full_size_folder(tmp_path_factory, untrained_folder):
 
 
 def test_full_size_biomedclip_loads_offline_and_its_last_layer_is_the_papers(
-    full_size_folder, monkeypatch
+    full_size_folder, monkeypatch, tmp_path
 ):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     backbone = load_backbone(f"local-dir:{full_size_folder}")
@@ -79,29 +82,16 @@ def test_full_size_biomedclip_loads_offline_and_its_last_layer_is_the_papers(
         "text.proj.2.weight",
     }
 
-    image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (300, 260), np.uint8))
-    pixels = backbone.preprocess(image)[None]
-    assert pixels.shape == (1, 3, 224, 224)
-    ids, lengths = tokenise(backbone, ["The heart is enlarged."])
-    last = LastLayer(model, 1)
-    with torch.inference_mode():
-        ours = last.embed_images(entering_images(model, pixels, 1))
-        torch.testing.assert_close(ours, model.encode_image(pixels))
-        text_tokens = entering_texts(model, ids[:, : int(lengths.max())], 1)
-        ours = last.embed_texts(text_tokens, lengths)
-        torch.testing.assert_close(ours, model.encode_text(ids), rtol=1e-4, atol=1e-5)
-
-
-def test_freezing_by_depth_names_exactly_the_trainable_tensors(backbone):
-    projections = {"visual.head.proj.weight", "text.proj.0.weight", "text.proj.2.weight"}
-    assert set(trainable_names(backbone.model, 0)) == projections
-    one = set(trainable_names(backbone.model, 1))
-    two = set(trainable_names(backbone.model, 2))
-    assert projections < one < two
-    assert {n.split(".")[3] for n in two - one if "blocks" in n} == {"1"}
-    assert {n.split(".")[4] for n in two - one if "layer" in n} == {"1"}
-    with pytest.raises(InputError, match="from 0 to 3"):
-        trainable_names(backbone.model, 4)
+    file = tmp_path / "image.png"
+    pixels = np.random.default_rng(0).integers(0, 255, (300, 260), np.uint8)
+    Image.fromarray(pixels).save(file)
+    study = {"image": str(file), "text": "The heart is enlarged."}
+    studies = pd.DataFrame([study | {"image_sha256": sha256_of_file(file)}])
+    features = compute_features(backbone, studies, 1, tmp_path)
+    assert features.images.tokens.shape == (197, 768)
+    ours = embed_rows(LastLayer(model, 1), features, torch.tensor([0]))
+    for fast, plain in zip(ours, embed(backbone, studies), strict=True):
+        np.testing.assert_allclose(fast, plain, rtol=1e-4, atol=1e-5)
 
 
 def test_the_key_follows_the_weights(untrained_folder, backbone, tmp_path):

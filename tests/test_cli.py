@@ -44,11 +44,11 @@ def test_help_needs_neither_torch_nor_pandas():
         "assert not {'torch', 'pandas', 'papermill'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    for name in ("run", "book", "status", "query", "data"):
+    for name in ("run", "book", "status", "search", "query", "data"):
         assert f" {name} " in done.stdout
 
 
-@pytest.mark.parametrize("name", ["run", "book", "status", "query"])
+@pytest.mark.parametrize("name", ["run", "book", "status", "search", "query"])
 def test_help_shows_the_defaults(command, capsys, name):
     assert command(name, "--help") == 0
     assert "[default: demo]" in capsys.readouterr().out
@@ -119,6 +119,23 @@ def test_status_says_why_a_chapter_is_stale(command, monkeypatch, capsys):
     out = capsys.readouterr().out
     assert "fresh" in out
     assert "stale: parameter [x] changed" in out
+
+
+def test_search_runs_the_chapters_it_needs_with_as_many_workers(command, monkeypatch, capsys):
+    calls = []
+    monkeypatch.setattr(book, "run_chapters", lambda *words: calls.append(words) or [])
+    assert command("search", "--workers", "4", "--run", "mine", "-p", "trials=9") == 0
+    assert command("search", "--profile", "paper") == 0
+    chapters = ["01_data", "02_model", "03_weight_search"]
+    assert [(*words[:3], sorted(words[3]), words[4]) for words in calls] == [
+        ("demo", "mine", ["trials=9", "workers=4"], chapters, False),
+        ("paper", "demo", [], chapters, False),
+    ]
+    assert "Where the time went" in capsys.readouterr().out
+
+
+def test_search_needs_a_worker(command):
+    assert command("search", "--workers", "0") == 2
 
 
 HITS = [{"study": "7", "score": 0.98765, "label": 1, "image": "7.png", "text": "Effusion [old]."}]

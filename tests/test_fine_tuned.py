@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import torch
 
-from cxr_mtl.backbones import freeze, load_backbone
+from cxr_mtl.backbones import load_backbone
 from cxr_mtl.errors import InputError
 from cxr_mtl.features import compute_features, embed
 from cxr_mtl.fine_tuned import load_fine_tuned, save_fine_tuned
-from cxr_mtl.last_layer import LastLayer
+from cxr_mtl.last_layer import LastLayer, freeze
 from cxr_mtl.trainer import TrainingConfig, embed_rows, train
 
 CONFIG = TrainingConfig(epochs=2, batch_size=8, learning_rate=1e-3)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from cxr_mtl.backbones import freeze, load_backbone
+from cxr_mtl.backbones import load_backbone
 from cxr_mtl.errors import InputError
 from cxr_mtl.features import compute_features, embed
 from cxr_mtl.fine_tuned import load_fine_tuned, save_fine_tuned
-from cxr_mtl.last_layer import LastLayer
+from cxr_mtl.last_layer import LastLayer, freeze
 from cxr_mtl.query import query_run
 from cxr_mtl.retrieval import Index, fused_vectors
 from cxr_mtl.runs import Run

@@ -12,13 +12,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from cxr_mtl.backbones import freeze, load_backbone
+from cxr_mtl.backbones import load_backbone
 from cxr_mtl.dataset import load_dataset
 from cxr_mtl.evaluation import table_records
 from cxr_mtl.features import compute_features, embed
 from cxr_mtl.files import sha256_of_file
 from cxr_mtl.fine_tuned import load_fine_tuned, save_fine_tuned
-from cxr_mtl.last_layer import LastLayer
+from cxr_mtl.last_layer import LastLayer, freeze
 from cxr_mtl.query import query_run
 from cxr_mtl.retrieval import Index, fused_vectors
 from cxr_mtl.runs import Run

@@ -1,7 +1,15 @@
+import os
+import signal
+import time
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
 import optuna
 import pytest
 
+from cxr_mtl import search
 from cxr_mtl.errors import InputError
+from cxr_mtl.losses import LossWeights
 from cxr_mtl.search import PAPER_WEIGHTS, RANGES, search_weights
 
 
@@ -38,15 +46,6 @@ def test_an_interrupted_search_proposes_what_an_uninterrupted_one_does(tmp_path)
     assert resumed.weights == whole.weights
 
 
-def test_a_trial_left_running_by_a_killed_process_is_run_again(tmp_path):
-    storage = tmp_path / "s.db"
-    search_weights(peak_at_the_papers_weights, storage, "a", trials=2)
-    optuna.load_study(study_name="a", storage=f"sqlite:///{storage}").ask()
-    result = search_weights(peak_at_the_papers_weights, storage, "a", trials=4)
-    complete = result.study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
-    assert len(complete) == 4
-
-
 def test_a_finished_search_runs_nothing(tmp_path):
     search_weights(peak_at_the_papers_weights, tmp_path / "s.db", "a", trials=3)
     again = search_weights(None, tmp_path / "s.db", "a", trials=3)
@@ -68,9 +67,143 @@ def test_pruning_stops_trials_that_lag_behind(tmp_path):
     assert result.value == -1
 
 
-def test_no_trials_and_a_file_that_is_no_database_are_refused(tmp_path):
+def test_no_trials_no_workers_and_a_storage_of_another_kind_are_refused(tmp_path):
     with pytest.raises(InputError, match="trials is 0"):
         search_weights(peak_at_the_papers_weights, tmp_path / "s.db", "a", trials=0)
+    with pytest.raises(InputError, match="workers is 0"):
+        search_weights(peak_at_the_papers_weights, tmp_path / "s.db", "a", workers=0)
     (tmp_path / "not.db").write_text("a text file, not a database " * 50)
     with pytest.raises(InputError, match=r"not\.db"):
         search_weights(peak_at_the_papers_weights, tmp_path / "not.db", "a")
+    foreign = optuna.create_study(storage=f"sqlite:///{tmp_path}/s.db", study_name="a")
+    foreign.tell(foreign.ask(), 1.0)
+    with pytest.raises(InputError, match=r"s\.db holds trials of another program"):
+        search_weights(peak_at_the_papers_weights, tmp_path / "s.db", "a")
+
+
+@dataclass(frozen=True)
+class Uneven:
+    """The peak at the paper's weights, by processes that take their time or die."""
+
+    dies_at: LossWeights | None = None
+    marker: Path | None = None
+
+    def __call__(self, weights, report):
+        if weights == self.dies_at and not self.marker.exists():
+            self.marker.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(0.05 * (weights.bce > 0.5))
+        return peak_at_the_papers_weights(weights, report)
+
+
+class InThisProcess:
+    """Stands in for `Workers`: calls in reverse order, yields in order."""
+
+    def __init__(self, function, count):
+        self.function, self.count = function, count
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def run(self, calls):
+        assert len(calls) <= self.count
+        yield from [self.function(call) for call in reversed(calls)][::-1]
+
+
+def outcome(study):
+    return [(trial.number, trial.state, trial.params, trial.value) for trial in study.trials]
+
+
+def asked(trials, generation):
+    """The oracle: Optuna's own ask and tell, one generation after the other."""
+    study = optuna.create_study(direction="maximize")
+    space = {n: optuna.distributions.FloatDistribution(*ends) for n, ends in RANGES.items()}
+    for first in range(0, trials, generation):
+        together = []
+        for number in range(first, min(first + generation, trials)):
+            study.sampler = optuna.samplers.TPESampler(seed=number, constant_liar=True)
+            together.append(study.ask(space))
+        for trial in together:
+            study.tell(trial, peak_at_the_papers_weights(LossWeights(**trial.params), None))
+    return study
+
+
+def test_two_workers_run_what_asking_two_trials_at_a_time_proposes(tmp_path):
+    seen = []
+    found = search_weights(
+        Uneven(), tmp_path / "s.db", "a", trials=15, workers=2, on_trial=seen.append
+    )
+    oracle = asked(15, generation=2)
+    assert outcome(found.study) == outcome(oracle)
+    assert astuple(found.weights) == tuple(oracle.best_params[name] for name in RANGES)
+    assert [trial.number for trial in seen] == list(range(15))
+    alone = search_weights(Uneven(), tmp_path / "s.db", "alone", trials=15)
+    assert outcome(alone.study) != outcome(found.study)
+
+
+def test_a_worker_that_dies_is_named_and_only_its_trial_is_run_again(tmp_path, monkeypatch):
+    whole = asked(8, generation=2).trials
+    fatal = Uneven(LossWeights(**whole[4].params), tmp_path / "died")
+    seen = []
+    options = {"trials": 8, "workers": 2, "on_trial": lambda trial: seen.append(trial.number)}
+    with pytest.raises(InputError) as error:
+        search_weights(fatal, tmp_path / "s.db", "a", **options)
+    weights = ", ".join(f"{name} {getattr(fatal.dies_at, name):.4g}" for name in RANGES)
+    assert str(error.value).startswith(f"the process of trial 5 ({weights}) ended by signal")
+    assert seen == [0, 1, 2, 3, 5]
+    monkeypatch.setattr(search, "Workers", InThisProcess)
+    resumed = search_weights(fatal, tmp_path / "s.db", "a", **options)
+    assert seen == [0, 1, 2, 3, 5, 4, 6, 7]
+    assert outcome(resumed.study) == outcome(asked(8, generation=2))
+
+
+@pytest.mark.parametrize("told", [2, 3, 11])
+def test_a_search_interrupted_within_a_generation_proposes_what_a_whole_one_does(
+    tmp_path, monkeypatch, told
+):
+    monkeypatch.setattr(search, "Workers", InThisProcess)
+    seen = []
+
+    def interrupt(trial):
+        seen.append(trial.number)
+        if len(seen) == told:
+            raise KeyboardInterrupt
+
+    options = {"trials": 13, "workers": 3, "on_trial": interrupt}
+    with pytest.raises(KeyboardInterrupt):
+        search_weights(peak_at_the_papers_weights, tmp_path / "s.db", "a", **options)
+    resumed = search_weights(peak_at_the_papers_weights, tmp_path / "s.db", "a", **options)
+    assert seen == list(range(13))
+    whole = asked(13, generation=3)
+    assert outcome(resumed.study) == outcome(whole)
+
+
+def test_more_trials_go_on_from_those_there_are_and_fewer_take_the_first(tmp_path, monkeypatch):
+    monkeypatch.setattr(search, "Workers", InThisProcess)
+    for trials in (4, 13):
+        found = search_weights(
+            peak_at_the_papers_weights, tmp_path / "s.db", "a", trials=trials, workers=3
+        )
+    whole = outcome(asked(13, generation=3))
+    assert outcome(found.study) == whole
+    fewer = search_weights(None, tmp_path / "s.db", "a", trials=5, workers=3)
+    assert outcome(fewer.study) == whole[:5]
+
+
+def test_within_a_generation_no_trial_prunes_another(tmp_path, monkeypatch):
+    monkeypatch.setattr(search, "Workers", InThisProcess)
+    seen = []
+
+    def worse_every_time(weights, report):
+        seen.append(weights)
+        report(1, -float(len(seen)))
+        return -float(len(seen))
+
+    found = search_weights(
+        worse_every_time, tmp_path / "s.db", "a", trials=12, workers=6, pruning=True
+    )
+    pruned = [trial.state == optuna.trial.TrialState.PRUNED for trial in found.study.trials]
+    assert pruned == [False] * 6 + [True] * 6

@@ -5,10 +5,9 @@ import pytest
 import torch
 
 from cxr_mtl import trainer
-from cxr_mtl.backbones import freeze
 from cxr_mtl.errors import InputError
 from cxr_mtl.features import compute_features
-from cxr_mtl.last_layer import LastLayer
+from cxr_mtl.last_layer import LastLayer, freeze
 from cxr_mtl.losses import LossWeights
 from cxr_mtl.trainer import TrainingConfig, learning_rate_factor, train, validation_mrr
 
@@ -61,14 +60,14 @@ def test_training_lowers_the_loss_and_leaves_the_backbone_as_it_was(start, featu
     trained = train(start, features, labels, TRAIN, VALIDATION, config)
     assert trained.epochs["total"].iloc[-1] < trained.epochs["total"].iloc[0]
     assert all(torch.equal(before[name], tensor) for name, tensor in start.weights().items())
-    moved = [not torch.equal(before[n], t) for n, t in trained.last_layer.weights().items()]
-    assert all(moved)
+    still = {n for n, t in trained.last_layer.weights().items() if torch.equal(before[n], t)}
+    assert {name.split(".", 5)[-1] for name in still} == {"attention.self.key.bias"}  # of no effect
 
 
 def test_one_step_is_adamw_on_the_weighted_sum_with_two_learning_rates(start, features, labels):
     config = TrainingConfig(epochs=1, batch_size=18, dropout=0, warmup_fraction=0)
     last = start.independent_copy()
-    for block in last.text_blocks:
+    for block in last.text.blocks:
         for module in block.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0

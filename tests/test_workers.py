@@ -1,0 +1,122 @@
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import types
+
+import psutil
+import pytest
+
+from cxr_mtl.errors import InputError
+from cxr_mtl.workers import Workers
+
+PATIENCE = 20  # seconds that a loaded machine may take for what takes no time
+
+
+def obey(call):
+    if call == "raise":
+        raise ValueError("a row is missing")
+    if call == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if call == "exit":
+        sys.exit(3)
+    if call == "sleep":
+        time.sleep(600)
+    if call == "dawdle":
+        time.sleep(0.3)
+    return call, os.getpid(), int(os.environ["OMP_NUM_THREADS"])
+
+
+def gone(pids):
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        if not any(map(psutil.pid_exists, pids)):
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_results_come_in_the_order_of_the_calls_from_processes_that_share_the_cores():
+    with Workers(obey, 2) as workers:
+        answers = [list(workers.run(calls)) for calls in (["dawdle", "b"], ["c", "d"], ["e"])]
+    assert [[call for call, *_ in answer] for answer in answers] == [
+        ["dawdle", "b"],
+        ["c", "d"],
+        ["e"],
+    ]
+    pids = [[pid for _, pid, _ in answer] for answer in answers]
+    assert pids[0] == pids[1]
+    assert pids[2] == pids[0][:1]
+    assert len({*pids[0], os.getpid()}) == 3
+    assert gone(pids[0])
+    cores = len(os.sched_getaffinity(0))
+    assert {threads for *_, threads in answers[0]} == {max(1, cores // 2)}
+
+
+def kept_and_failure(results):
+    kept = []
+    try:
+        kept.extend(call for call, *_ in results)
+    except Exception as error:
+        return kept, error
+    return kept, None
+
+
+def test_an_error_or_a_death_is_told_after_the_results_of_the_others():
+    with Workers(obey, 3) as workers:
+        kept, error = kept_and_failure(workers.run(["raise", "b", "dawdle"]))
+        assert kept == ["b", "dawdle"]
+        assert isinstance(error, ValueError)
+        assert "in obey" in error.__notes__[0]
+        kept, error = kept_and_failure(workers.run(["a", "exit", "dawdle"]))
+        assert kept == ["a", "dawdle"]
+        assert isinstance(error, InputError)
+        assert str(error).startswith("the process of exit ended with exit code 3, perhaps for lack")
+        kept, error = kept_and_failure(workers.run(["die", "again", "dawdle"]))
+        assert kept == ["dawdle"]
+        assert str(error).startswith("the process of die ended by signal SIGKILL")
+
+
+def test_an_interruption_ends_the_workers_at_once():
+    workers = Workers(obey, 2)
+    pids = [pid for _, pid, _ in workers.run(["a", "b"])]
+    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt), workers:
+        list(workers.run(["sleep", "sleep"]))
+    assert gone(pids)
+
+
+def test_a_killed_parent_leaves_no_workers_behind():
+    code = (
+        "from test_workers import obey, Workers\n"
+        "if __name__ == '__main__':\n"
+        "    with Workers(obey, 2) as workers:\n"
+        "        print(*(pid for _, pid, _ in workers.run(['a', 'b'])), flush=True)\n"
+        "        list(workers.run(['sleep', 'sleep']))\n"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.path.dirname(__file__)},
+    )
+    pids = [int(pid) for pid in parent.stdout.readline().split()]
+    assert len(pids) == 2
+    parent.kill()
+    parent.communicate()
+    assert gone(pids)
+
+
+def test_a_function_that_no_other_process_can_import_is_refused(monkeypatch):
+    with pytest.raises(InputError, match=r"cannot be sent .* define it in a module"):
+        Workers(lambda call: call, 2)
+    cell = types.ModuleType("a_notebook")
+    exec("def double(call): return 2 * call", cell.__dict__)
+    monkeypatch.setitem(sys.modules, "a_notebook", cell)
+    with (
+        Workers(cell.double, 1) as workers,
+        pytest.raises(InputError, match=r"a_notebook.* define it in a module"),
+    ):
+        list(workers.run([1]))
