@@ -85,5 +85,5 @@ run.write_results(
 # - Both images and reports enter the fused vectors, and a report names the findings the label is
 #   made from: separation by label here says little about what the *images* alone would give.
 #
-# You have seen the whole study. To run it with other parameters or your own data, go to
-# [running it yourself](rerun).
+# You have seen the whole study. Next: [what it costs](07_cost). To run it with other parameters or
+# your own data, go to [running it yourself](rerun).

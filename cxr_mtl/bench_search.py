@@ -42,7 +42,7 @@ def run(size: Size, device: str, report: Report) -> list[Measurement]:
         )
         every_core = os.cpu_count() or 1
         for workers in {"quick": sorted({1, every_core}), "full": [every_core]}[size]:
-            report(f"{trials} trials of {epochs} epochs, {workers} workers")
+            report(f"{trials} trials of {epochs} epochs, {_workers(workers)}")
 
             def search(workers: int = workers) -> None:
                 with tempfile.TemporaryDirectory() as folder:
@@ -50,8 +50,12 @@ def run(size: Size, device: str, report: Report) -> list[Measurement]:
                     search_weights(objective, storage, "bench", trials=trials, workers=workers)
 
             timing = measure(search, 1, warmup=0, device=device)
-            case = f"{trials} trials of {epochs} epochs, {studies:,} studies, {workers} workers"
+            case = f"{trials} trials of {epochs} epochs, {studies:,} studies, {_workers(workers)}"
             target = "≤ 45 min" if size == "full" and device == "cpu" else None
             baseline = found[0] if found else None
             found.append(compared(WHAT, case, "search", timing, baseline=baseline, target=target))
     return found
+
+
+def _workers(count: int) -> str:
+    return "1 worker" if count == 1 else f"{count} workers"

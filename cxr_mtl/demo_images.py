@@ -13,6 +13,7 @@ import numpy as np
 from cxr_mtl.captions import code_vector, describe, random_codes
 from cxr_mtl.phantom import draw
 from cxr_mtl.shapes import draw_shapes
+from cxr_mtl.workers import end_with_parent
 
 DemoName = Literal["demo-biomed", "demo-general"]
 CaptionedImage = tuple[np.ndarray, str, np.ndarray]
@@ -31,7 +32,9 @@ def captioned_images(name: DemoName, count: int, size: int, seed: int) -> Captio
     """Draw `count` captioned phantoms (`demo-biomed`) or shapes (`demo-general`)."""
     draw_one = _captioned_phantom if name == "demo-biomed" else draw_shapes
     seeds = [[seed, number] for number in range(count)]
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(
+        os.cpu_count(), mp_context=get_context("spawn"), initializer=end_with_parent
+    ) as pool:
         drawn = list(pool.map(partial(_seeded, draw_one, size), seeds, chunksize=100))
     images, captions, targets = zip(*drawn, strict=True)
     return CaptionedImages(np.stack(images), list(captions), np.stack(targets))

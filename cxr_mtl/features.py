@@ -18,11 +18,14 @@ from cxr_mtl.errors import InputError
 from cxr_mtl.files import content_key, sha256_of_file
 from cxr_mtl.images import read_image
 from cxr_mtl.last_layer import LastLayer, tower_kinds
+from cxr_mtl.memory import keep_freed_memory
 from cxr_mtl.progress import print_progress
 from cxr_mtl.token_store import TokenStore, fill_store
 from cxr_mtl.towers import Tower
 
 BATCH = 64
+FROZEN_BATCHES = {"cpu": {"images": 16, "reports": 64}, "cuda": {"images": 128, "reports": 128}}
+"""Sequences that run through the frozen blocks at once: few enough for a CPU's caches."""
 BYTES_PER_VALUE = 40
 """Of a block's activations per token and channel: ten float32 tensors, the MLP's four included."""
 LIBRARIES = ("torch", "timm", "transformers", "open_clip_torch")
@@ -65,6 +68,7 @@ def compute_features(
         InputError: an image changed since the data stage hashed it, the disk is or will be full,
             or too little memory is free.
     """
+    keep_freed_memory()
     setting = (backbone.key, unfrozen_blocks, precision, _versions())
     image_key = content_key("images", *setting, list(studies["image_sha256"]))
     text_key = content_key("texts", *setting, list(studies["text"]))
@@ -93,6 +97,7 @@ def compute_features(
             shape[2],
             getattr(torch, precision),
             compute,
+            batch_size=FROZEN_BATCHES[torch.device(device).type][what],
             about={"what": what, **about},
             progress=print_progress(what),
         )

@@ -42,8 +42,9 @@ def write_beside(path: Path | str) -> Iterator[Path]:
     try:
         yield beside
         if beside.is_dir() and path.is_dir():
-            shutil.rmtree(path)
-        os.replace(beside, path)
+            _exchange(beside, path)
+        else:
+            os.replace(beside, path)
     except BaseException as error:
         _remove(beside)
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -52,6 +53,14 @@ def write_beside(path: Path | str) -> Iterator[Path]:
                 "nothing was lost"
             ) from error
         raise
+
+
+def _exchange(new: Path, old: Path) -> None:
+    """Put the folder `new` in the place of `old`; only then delete what was there."""
+    aside = new.with_suffix(".old")
+    os.replace(old, aside)
+    os.replace(new, old)
+    shutil.rmtree(aside)
 
 
 def _remove(path: Path) -> None:

@@ -22,6 +22,7 @@ from cxr_mtl.errors import InputError
 from cxr_mtl.files import write_beside
 from cxr_mtl.findings import apply_findings
 from cxr_mtl.radiograph import develop
+from cxr_mtl.workers import end_with_parent
 
 NOTICE = """The pictures in this folder are phantoms: rendered by a program from the MeSH codes of
 Open-I studies, over lung outlines of other people. They are not radiographs, show no patient and
@@ -81,7 +82,9 @@ def draw_archive(
             _count(map(_write, jobs), progress)
         else:
             context = multiprocessing.get_context("spawn")
-            with ProcessPoolExecutor(workers, mp_context=context) as pool:
+            with ProcessPoolExecutor(
+                workers, mp_context=context, initializer=end_with_parent
+            ) as pool:
                 _count(pool.map(_write, jobs, chunksize=16), progress)
         _write_projections(studies, beside / "projections.csv")
         (beside / "PHANTOM.txt").write_text(NOTICE, encoding="utf-8")

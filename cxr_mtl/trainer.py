@@ -20,6 +20,7 @@ from cxr_mtl.features import Features
 from cxr_mtl.files import content_key, write_beside
 from cxr_mtl.last_layer import LastLayer
 from cxr_mtl.losses import LossWeights, multi_task_loss
+from cxr_mtl.memory import keep_freed_memory
 from cxr_mtl.metrics import TIE_TOLERANCE, reciprocal_rank
 
 LOSSES = ("total", "bce", "supcon", "clip")
@@ -104,9 +105,11 @@ def train(
     temperature = config.temperature or learned_temperature
     if temperature is None:
         raise InputError("temperature is None: pass the backbone's learned_temperature")
+    keep_freed_memory()
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         last_layer = start.independent_copy().to(device)
+        features = features.to(device)
         embedding_size = last_layer.embedding_size
         run = _Run(last_layer, FusionHead(embedding_size, config.dropout).to(device), config)
         key = content_key(

@@ -100,7 +100,7 @@ def _not_importable(error: Exception) -> InputError:
 def _serve(connection: Connection, pickled: bytes, threads: int) -> None:
     """Answer calls with (result, None) or (None, error) until the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers itself
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     _limit_threads(threads)
     function = None
     while True:
@@ -117,9 +117,17 @@ def _serve(connection: Connection, pickled: bytes, threads: int) -> None:
         connection.send(answer)
 
 
-def _end_with_parent() -> None:
-    wait([multiprocessing.parent_process().sentinel])
-    os._exit(1)
+def end_with_parent() -> None:
+    """Let this spawned process end when its parent does, however that ends.
+
+    The workers of a `ProcessPoolExecutor` would wait for ever: give it as their `initializer`.
+    """
+
+    def watch() -> None:
+        wait([multiprocessing.parent_process().sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _limit_threads(threads: int) -> None:

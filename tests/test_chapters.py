@@ -23,6 +23,7 @@ NAMES = [
     "04_training",
     "05_retrieval",
     "06_embedding_maps",
+    "07_cost",
 ]
 
 

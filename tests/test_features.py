@@ -38,9 +38,10 @@ def computed(monkeypatch):
 
 def test_features_are_computed_once(backbone, studies, tmp_path, computed):
     first = compute_features(backbone, studies, 1, tmp_path)
-    assert computed == {"images": [1, 24], "texts": [1, 24]}  # one for the shapes, then all
+    once = {"images": [1, 16, 8], "texts": [1, 24]}  # one for the shapes, then all in batches
+    assert computed == once
     second = compute_features(backbone, studies, 1, tmp_path)
-    assert computed == {"images": [1, 24, 1], "texts": [1, 24, 1]}
+    assert computed == {what: [*batches, 1] for what, batches in once.items()}
     assert first.key == second.key
     assert torch.equal(first.texts.tokens, second.texts.tokens)
 
@@ -52,7 +53,7 @@ def test_another_report_recomputes_the_texts_and_not_the_images(
     changed = studies.copy()
     changed.loc[0, "text"] = "A new report."
     second = compute_features(backbone, changed, 1, tmp_path)
-    assert computed == {"images": [1, 24, 1], "texts": [1, 24, 1, 24]}
+    assert computed == {"images": [1, 16, 8, 1], "texts": [1, 24, 1, 24]}
     assert second.key != first.key
     assert second.texts.lengths[0] != first.texts.lengths[0]
 

@@ -88,14 +88,27 @@ def test_an_interruption_ends_the_workers_at_once():
     assert gone(pids)
 
 
-def test_a_killed_parent_leaves_no_workers_behind():
-    code = (
-        "from test_workers import obey, Workers\n"
-        "if __name__ == '__main__':\n"
-        "    with Workers(obey, 2) as workers:\n"
-        "        print(*(pid for _, pid, _ in workers.run(['a', 'b'])), flush=True)\n"
-        "        list(workers.run(['sleep', 'sleep']))\n"
-    )
+OWN_WORKERS = """
+from test_workers import Workers, obey
+if __name__ == "__main__":
+    with Workers(obey, 2) as workers:
+        print(*(pid for _, pid, _ in workers.run(["a", "b"])), flush=True)
+        list(workers.run(["sleep", "sleep"]))
+"""
+POOL = """
+import os, time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from cxr_mtl.workers import end_with_parent
+if __name__ == "__main__":
+    with ProcessPoolExecutor(1, get_context("spawn"), initializer=end_with_parent) as pool:
+        print(pool.submit(os.getpid).result(), flush=True)
+        time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(("code", "count"), [(OWN_WORKERS, 2), (POOL, 1)])
+def test_a_killed_parent_leaves_no_workers_behind(code, count):
     parent = subprocess.Popen(
         [sys.executable, "-c", code],
         stdout=subprocess.PIPE,
@@ -103,7 +116,7 @@ def test_a_killed_parent_leaves_no_workers_behind():
         env=os.environ | {"PYTHONPATH": os.path.dirname(__file__)},
     )
     pids = [int(pid) for pid in parent.stdout.readline().split()]
-    assert len(pids) == 2
+    assert len(pids) == count
     parent.kill()
     parent.communicate()
     assert gone(pids)
