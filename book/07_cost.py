@@ -474,7 +474,6 @@ titles = {
     "train": "Training BiomedCLIP's last layer",
     "features": "BiomedCLIP's frozen prefix",
     "search": "The weight search",
-    "exactness": "Fast path against plain open_clip",
 }
 full = {what: read_benchmarks(benchmarks_dir, what) for what in (*titles, "retrieval")}
 everything = [kept for found in full.values() for kept in found]

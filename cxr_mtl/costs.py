@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any, get_args
 
@@ -152,9 +153,16 @@ def measurement_notes(measurements: Sequence[Measurement]) -> list[str]:
             rows.setdefault(measurement.note, []).append(row)
     found = []
     for note, about in rows.items():
-        where = f"Row {', '.join(map(str, about))}"
+        where = f"{'Row' if len(about) == 1 else 'Rows'} {', '.join(_runs(about))}"
         found.append(f"{'All rows' if len(about) == len(measurements) else where}: {note}.")
     return found
+
+
+def _runs(numbers: Sequence[int]) -> list[str]:
+    """Ascending numbers in words: 1, 2, 3, 7 are `1 to 3` and `7`."""
+    by_offset = groupby(enumerate(numbers), lambda pair: pair[1] - pair[0])
+    runs = [[number for _, number in run] for _, run in by_offset]
+    return [str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs]
 
 
 def spread(low: float, high: float, unit: str) -> str:

@@ -183,7 +183,9 @@ def test_measurements_are_shown_in_words_without_empty_columns():
 def test_a_note_names_the_rows_it_is_about():
     slow, memory = MEASURED
     found = measurement_notes([memory, slow, memory])
-    assert found == ["Row 1, 3: mapped files left out."]
+    assert found == ["Rows 1, 3: mapped files left out."]
+    several = measurement_notes([memory, memory, memory, slow, memory])
+    assert several[0] == "Rows 1 to 3, 5: mapped files left out."
     assert measurement_notes([memory, memory]) == ["All rows: mapped files left out."]
 
 
