@@ -35,7 +35,7 @@ from cxr_mtl.fine_tuned import save_fine_tuned
 from cxr_mtl.last_layer import LastLayer, freeze
 from cxr_mtl.losses import LossWeights
 from cxr_mtl.runs import Run
-from cxr_mtl.trainer import TrainingConfig, train
+from cxr_mtl.trainer import TrainingConfig, given_weights, train
 
 use_theme()
 
@@ -84,7 +84,7 @@ train_rows, validation_rows = (
 config = TrainingConfig(
     weights=LossWeights(**read_json(run / "best_weights.json"))
     if weights is None
-    else LossWeights(*weights),
+    else given_weights(weights),
     epochs=epochs,
     batch_size=batch_size,
     learning_rate=learning_rate,

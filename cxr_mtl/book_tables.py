@@ -4,6 +4,7 @@ Both are written as Markdown with the book's own roles and links: a number keeps
 """
 
 import ast
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -67,11 +68,12 @@ def _type(annotation: str) -> str:
     return f"*{annotation.replace('|', 'or')}*"
 
 
-class _Table(SphinxDirective):
+class _Table(SphinxDirective, ABC):
     """A table written as Markdown by `markdown`; bad input is a warning, an error of the build."""
 
+    @abstractmethod
     def markdown(self) -> list[str]:
-        raise NotImplementedError
+        """The lines of the table."""
 
     def run(self) -> list[nodes.Node]:
         """Parse the table where the directive stands."""

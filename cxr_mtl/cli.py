@@ -137,7 +137,7 @@ def query(
 ) -> None:
     """Find the studies nearest to an image or a report in a run's index."""
     if (image is None) == (text is None):
-        raise InputError("give either --image FILE or --text, not both")
+        raise InputError("give one of --image FILE and --text")
     from cxr_mtl.query import query_run
     from cxr_mtl.runs import existing_run
 

@@ -1,7 +1,7 @@
 """Algorithm 1: fine-tuning the last layer with the three losses."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -60,6 +60,19 @@ class TrainingConfig(BaseModel, frozen=True, extra="forbid"):
             raise InputError(
                 f"training parameter {name} is {first['input']!r}: {first['msg'].lower()}"
             ) from None
+
+
+def given_weights(values: Sequence[float]) -> LossWeights:
+    """The weights of Eq. 4 from a list of λ₁ (BCE), λ₂ (SupCon) and λ₃ (CLIP).
+
+    Raises:
+        InputError: not three values.
+    """
+    if len(values) != 3:
+        raise InputError(
+            f"weights is {list(values)}: give three numbers, λ₁ (BCE), λ₂ (SupCon) and λ₃ (CLIP)"
+        )
+    return LossWeights(*values)
 
 
 @dataclass(frozen=True)

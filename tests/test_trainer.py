@@ -9,7 +9,13 @@ from cxr_mtl.errors import InputError
 from cxr_mtl.features import compute_features
 from cxr_mtl.last_layer import LastLayer, freeze
 from cxr_mtl.losses import LossWeights
-from cxr_mtl.trainer import TrainingConfig, learning_rate_factor, train, validation_mrr
+from cxr_mtl.trainer import (
+    TrainingConfig,
+    given_weights,
+    learning_rate_factor,
+    train,
+    validation_mrr,
+)
 
 TRAIN, VALIDATION = torch.arange(18), torch.arange(18, 24)
 SMALL = {"epochs": 3, "batch_size": 8, "learning_rate": 1e-3, "head_learning_rate": 1e-2}
@@ -169,3 +175,10 @@ def test_bfloat16_ends_near_float32(start, features, labels):
     exact = train(*arguments, TrainingConfig(**SMALL))
     half = train(*arguments, TrainingConfig(**SMALL, precision="bfloat16"))
     np.testing.assert_allclose(half.epochs["total"], exact.epochs["total"], rtol=0.05)
+
+
+def test_given_weights_are_bce_supcon_clip_and_other_than_three_are_refused():
+    assert given_weights([0.1, 0.2, 0.3]) == LossWeights(bce=0.1, supcon=0.2, clip=0.3)
+    for wrong in ([0, 1], [1, 1, 1, 1], []):
+        with pytest.raises(InputError, match="give three numbers"):
+            given_weights(wrong)
