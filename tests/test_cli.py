@@ -166,7 +166,7 @@ def test_query_prints_a_table_or_json(command, module, tmp_path, monkeypatch, ca
 @pytest.mark.parametrize("words", [[], ["--text", "a", "--image", "b.png"]])
 def test_query_takes_an_image_or_a_text(command, capsys, words):
     assert command("query", *words) == 2
-    assert "give either --image FILE or --text" in capsys.readouterr().err
+    assert "give one of --image FILE and --text" in capsys.readouterr().err
 
 
 def test_query_needs_a_run_that_is_there(command, module, tmp_path, monkeypatch, capsys):
@@ -191,4 +191,4 @@ def test_python_dash_m_is_the_same_command():
     done = subprocess.run(
         [sys.executable, "-m", "cxr_mtl", "query"], capture_output=True, text=True, check=False
     )
-    assert (done.returncode, done.stderr.startswith("error: give either")) == (2, True)
+    assert (done.returncode, done.stderr.startswith("error: give one of")) == (2, True)
