@@ -7,7 +7,6 @@ computed once (`features`); `LastLayer` is everything after.
 import copy
 from typing import TypeVar
 
-import torch
 from torch import Tensor, nn
 
 from cxr_mtl.biomedclip_towers import BertText, TimmViT
@@ -61,22 +60,6 @@ class LastLayer(nn.Module):
             for name, parameter in self.named_parameters()
             if parameter.requires_grad
         }
-
-    def load_weights(self, weights: dict[str, Tensor]) -> None:
-        """Take over what `weights()` of an equally shaped last layer gave.
-
-        Raises:
-            InputError: names or shapes differ.
-        """
-        own = self.weights()
-        if {n: t.shape for n, t in own.items()} != {n: t.shape for n, t in weights.items()}:
-            raise InputError(
-                "these fine-tuned weights do not fit the backbone: they were trained from "
-                "another model or with another number of unfrozen blocks"
-            )
-        with torch.no_grad():
-            for name, tensor in own.items():
-                tensor.copy_(weights[name])
 
 
 def tower_kinds(model: nn.Module) -> tuple[type[Tower], type[TextTower]]:
