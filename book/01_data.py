@@ -23,7 +23,7 @@
 # radiologist's report for each, indexed with MeSH headings, and usually a frontal and a lateral
 # image. The paper {cite}`liang2026` uses it as image-report pairs with a binary label.
 
-# %%
+# %% tags=["hide-input"]
 import textwrap
 from pathlib import Path
 from typing import Literal
@@ -52,25 +52,39 @@ use_theme()
 run_dir: str = "runs/demo"  # folder of this run
 cache_dir: str = "runs/cache"  # folder of what several runs share
 seed: int = 0  # seed of every random choice
-dataset: Literal["phantom", "openi", "pairs"] = "openi"  # where images and reports come from
-openi_folder: Path | None = None  # openi: folder with the unpacked archives
-pairs_csv: Path | None = None  # pairs: CSV with the columns image,text[,label]
-projections_csv: Path | None = None  # view source projections: CSV uid,filename,projection
-split_csv: Path | None = None  # a published split, CSV study,split; None draws one
-label_rule: Literal["mesh-normal", "mesh-normal+no-indexing", "drop-no-indexing"] = (
-    "mesh-normal+no-indexing"  # which MeSH indexing makes a study normal
+dataset: Literal["phantom", "openi", "pairs"] = (
+    "openi"  # where images and reports come from
 )
+openi_folder: Path | None = None  # openi: folder with the unpacked archives
+pairs_csv: Path | None = (
+    None  # pairs: CSV with the columns image,text[,label]
+)
+projections_csv: Path | None = (
+    None  # view source projections: CSV uid,filename,projection
+)
+split_csv: Path | None = (
+    None  # a published split, CSV study,split; None draws one
+)
+label_rule: Literal[
+    "mesh-normal", "mesh-normal+no-indexing", "drop-no-indexing"
+] = "mesh-normal+no-indexing"  # which MeSH indexing makes a study normal
 sections: Literal["findings+impression", "findings", "impression"] = (
     "findings+impression"  # sections of the report that make the text
 )
-deidentification: Literal["keep", "mask", "remove"] = "keep"  # what becomes of XXXX
+deidentification: Literal["keep", "mask", "remove"] = (
+    "keep"  # what becomes of XXXX
+)
 view_source: Literal["dicom", "tsne", "dicom+tsne", "projections"] = (
     "dicom+tsne"  # what says which image is frontal
 )
 phantom_size: int = 256  # height and width of a phantom, pixels
 test_per_class: int = 200  # normal and abnormal test studies, each
-validation_fraction: float = 0.1  # share of the other studies held out for validation
-duplicates: Literal["ignore", "together"] = "ignore"  # keep equal reports in one part?
+validation_fraction: float = (
+    0.1  # share of the other studies held out for validation
+)
+duplicates: Literal["ignore", "together"] = (
+    "ignore"  # keep equal reports in one part?
+)
 
 # %% [markdown]
 # ## The reports
@@ -106,7 +120,10 @@ PAPER_COUNTS = {"reports": 3955}
 open_i = read_reports()[0] if data.reports is None else data.reports
 counts = collection_counts(open_i)
 pd.DataFrame(
-    {"counted": counts, "paper": {name: PAPER_COUNTS.get(name, "") for name in counts}}
+    {
+        "counted": counts,
+        "paper": {name: PAPER_COUNTS.get(name, "") for name in counts},
+    }
 ).rename(index=lambda name: name.replace("_", " "))
 
 # %% [markdown]
@@ -118,7 +135,8 @@ normal_shares = pd.DataFrame(
     {
         "counted": {
             "mesh-normal": normal / counts["imaged"],
-            "mesh-normal+no-indexing": (normal + not_indexed) / counts["imaged"],
+            "mesh-normal+no-indexing": (normal + not_indexed)
+            / counts["imaged"],
             "drop-no-indexing": normal / (counts["imaged"] - not_indexed),
         },
         "paper": 0.38,
@@ -140,8 +158,13 @@ normal_shares.style.format("{:.3f}")
 
 # %%
 pd.DataFrame(
-    {source: view_counts(open_i, read_views(source)) for source in ("dicom", "tsne", "dicom+tsne")}
-).T.rename_axis("view source").rename(columns=lambda name: name.replace("_", " "))
+    {
+        source: view_counts(open_i, read_views(source))
+        for source in ("dicom", "tsne", "dicom+tsne")
+    }
+).T.rename_axis("view source").rename(
+    columns=lambda name: name.replace("_", " ")
+)
 
 # %% [markdown]
 # A fourth source, `projections`, is a table that many users have (`uid,filename,projection`). The
@@ -189,7 +212,9 @@ drawn = (
     else read_split(split_csv, studies)[0]
 )
 parts = drawn.groupby("split")["label"].agg(studies="size", abnormal="sum")
-parts["ceiling of exact match"] = drawn.groupby("split")["text"].agg(duplicate_ceiling)
+parts["ceiling of exact match"] = drawn.groupby("split")["text"].agg(
+    duplicate_ceiling
+)
 parts.loc[["train", "validation", "test"]].round(3)
 
 # %% [markdown]
@@ -202,15 +227,26 @@ write_table(run / "dropped.parquet", data.dropped)
 write_split(run / "split.csv", drawn)
 results = [{"metric": name, "value": value} for name, value in counts.items()]
 results += [
-    {"metric": f"studies_{split}", "value": int(row["studies"])} for split, row in parts.iterrows()
+    {"metric": f"studies_{split}", "value": int(row["studies"])}
+    for split, row in parts.iterrows()
 ]
 results += [
     {"metric": "studies", "value": len(drawn)},
     {"metric": "dropped", "value": len(data.dropped)},
     {"metric": "normal_share", "value": float((drawn["label"] == 0).mean())},
-    {"metric": "duplicate_ceiling_test", "value": float(parts.loc["test"].iloc[2])},
-    {"metric": "test_texts_elsewhere", "value": duplicates_across_parts(drawn)},
-    {"metric": "imaged_normal_share", "value": normal_shares["counted"].iloc[1], "paper": 0.38},
+    {
+        "metric": "duplicate_ceiling_test",
+        "value": float(parts.loc["test"].iloc[2]),
+    },
+    {
+        "metric": "test_texts_elsewhere",
+        "value": duplicates_across_parts(drawn),
+    },
+    {
+        "metric": "imaged_normal_share",
+        "value": normal_shares["counted"].iloc[1],
+        "paper": 0.38,
+    },
 ]
 run.write_results("01_data", results)
 

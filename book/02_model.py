@@ -20,7 +20,7 @@
 # three losses sees in a batch, and why the frozen part needs to be computed only once.
 # **It needs** the study table of [the data chapter](01_data).
 
-# %%
+# %% tags=["hide-input"]
 from pathlib import Path
 from typing import Literal
 
@@ -56,10 +56,18 @@ seed: int = 0  # seed of every random choice
 backbone: str = "biomedclip"  # model to fine-tune: a name, hf-hub:OWNER/NAME or local-dir:FOLDER
 general_model: str = "clip"  # baseline of general purpose, named likewise
 unfrozen_blocks: int = 1  # transformer blocks of each tower that are trained; 0: projections only
-temperature: float | None = 0.07  # of both contrastive losses; None: the backbone's own
-renormalise_fused: bool = True  # L2-normalise F before the SupCon loss, as Eq. 2 says
-feature_precision: Literal["float32", "bfloat16"] = "float32"  # of the cached features
-device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: the GPU when there is one
+temperature: float | None = (
+    0.07  # of both contrastive losses; None: the backbone's own
+)
+renormalise_fused: bool = (
+    True  # L2-normalise F before the SupCon loss, as Eq. 2 says
+)
+feature_precision: Literal["float32", "bfloat16"] = (
+    "float32"  # of the cached features
+)
+device: Literal["auto", "cpu", "cuda"] = (
+    "auto"  # auto: the GPU when there is one
+)
 
 # %% [markdown]
 # ## Two towers and a head
@@ -102,7 +110,11 @@ part_of = {
 }
 rows = [
     {
-        "part": next(part for prefix, part in part_of.items() if name.startswith(prefix)),
+        "part": next(
+            part
+            for prefix, part in part_of.items()
+            if name.startswith(prefix)
+        ),
         "parameters": p.numel(),
         "trained": p.numel() * p.requires_grad,
     }
@@ -143,7 +155,10 @@ print(
 # %%
 train = studies[studies["split"] == "train"]
 eight = train.groupby("label").sample(4, random_state=seed).index.to_numpy()
-v, t = map(torch.from_numpy, embed_rows(last_layer, features, torch.tensor(eight), device))
+v, t = map(
+    torch.from_numpy,
+    embed_rows(last_layer, features, torch.tensor(eight), device),
+)
 labels = torch.tensor(studies["label"].to_numpy()[eight])
 tau = temperature or pretrained.learned_temperature
 
@@ -175,7 +190,10 @@ tau = temperature or pretrained.learned_temperature
 # %% mystnb={"figure": {"name": "fig-losses", "caption": "What the two contrastive losses see before training: cosine similarities of eight studies. Left: image against report, CLIP wants the diagonal bright. Right: fused against fused, SupCon wants two bright blocks."}, "image": {"alt": "Two heat maps of cosine similarities between eight studies, four normal and four abnormal"}}
 unit_v, unit_t = (torch.nn.functional.normalize(x, dim=1) for x in (v, t))
 fused = torch.nn.functional.normalize(fuse(v, t), dim=1)
-names = [f"{'abnormal' if label else 'normal'} {number + 1}" for number, label in enumerate(labels)]
+names = [
+    f"{'abnormal' if label else 'normal'} {number + 1}"
+    for number, label in enumerate(labels)
+]
 figure, axes = plt.subplots(1, 2, figsize=(11, 4.4), layout="constrained")
 for axis, similarity, title in (
     (axes[0], unit_v @ unit_t.T, "image (rows) against report (columns)"),
@@ -218,9 +236,13 @@ head = FusionHead(pretrained.embedding_size, dropout=0.0)
 weights = LossWeights(bce=0.69, supcon=1.97, clip=0.46)  # the paper's
 losses = {
     "BCE": classification_loss(head(v, t), labels),
-    "SupCon": supervised_contrastive_loss(fuse(v, t), labels, tau, renormalise=renormalise_fused),
+    "SupCon": supervised_contrastive_loss(
+        fuse(v, t), labels, tau, renormalise=renormalise_fused
+    ),
     "CLIP": clip_loss(v, t, tau),
-    "total": multi_task_loss(v, t, head(v, t), labels, weights, tau, renormalise_fused)["total"],
+    "total": multi_task_loss(
+        v, t, head(v, t), labels, weights, tau, renormalise_fused
+    )["total"],
 }
 chance = {"BCE": np.log(2), "SupCon": np.log(7), "CLIP": np.log(8)}
 pd.DataFrame(
@@ -239,18 +261,30 @@ pd.DataFrame(
 write_json(
     run / "models.json",
     {
-        "fine_tuned_from": {"name": backbone, "source": sources[backbone], "key": pretrained.key},
+        "fine_tuned_from": {
+            "name": backbone,
+            "source": sources[backbone],
+            "key": pretrained.key,
+        },
         "general": {"name": general_model, "source": sources[general_model]},
     },
 )
 run.write_results(
     "02_model",
     [
-        {"metric": "parameters", "value": int(table.loc["all", "parameters"])},
-        {"metric": "trained_parameters", "value": int(table.loc["all", "trained"])},
+        {
+            "metric": "parameters",
+            "value": int(table.loc["all", "parameters"]),
+        },
+        {
+            "metric": "trained_parameters",
+            "value": int(table.loc["all", "trained"]),
+        },
         {
             "metric": "trained_share",
-            "value": float(table.loc["all", "trained"] / table.loc["all", "parameters"]),
+            "value": float(
+                table.loc["all", "trained"] / table.loc["all", "parameters"]
+            ),
         },
         {"metric": "temperature", "value": float(tau)},
         {"metric": "embedding_size", "value": pretrained.embedding_size},

@@ -21,7 +21,7 @@
 # weights here are from the paper's. **It needs** the frozen features of
 # [the model chapter](02_model).
 
-# %%
+# %% tags=["hide-input"]
 from pathlib import Path
 from typing import Literal
 
@@ -37,7 +37,13 @@ from cxr_mtl.figures import (
     search_slices,
     use_theme,
 )
-from cxr_mtl.files import content_key, read_json, read_table, write_json, write_table
+from cxr_mtl.files import (
+    content_key,
+    read_json,
+    read_table,
+    write_json,
+    write_table,
+)
 from cxr_mtl.last_layer import LastLayer, freeze
 from cxr_mtl.objective import TrainingObjective
 from cxr_mtl.runs import Run
@@ -51,7 +57,9 @@ run_dir: str = "runs/demo"  # folder of this run
 cache_dir: str = "runs/cache"  # folder of what several runs share
 seed: int = 0  # seed of every random choice
 unfrozen_blocks: int = 1  # transformer blocks of each tower that are trained; 0: projections only
-feature_precision: Literal["float32", "bfloat16"] = "float32"  # of the cached features
+feature_precision: Literal["float32", "bfloat16"] = (
+    "float32"  # of the cached features
+)
 trials: int = 20  # weight combinations that are tried
 search_epochs: int = 20  # epochs of each trial
 workers: int = 1  # trials trained at the same time, each in its own process
@@ -60,12 +68,20 @@ batch_size: int = 128  # studies per step
 learning_rate: float = 1.0e-5  # of the last layer
 head_learning_rate: float = 1.0e-4  # of the fusion head
 weight_decay: float = 0.01  # of AdamW
-warmup_fraction: float = 0.1  # share of the steps with a linearly rising learning rate
-temperature: float | None = 0.07  # of both contrastive losses; None: the backbone's own
+warmup_fraction: float = (
+    0.1  # share of the steps with a linearly rising learning rate
+)
+temperature: float | None = (
+    0.07  # of both contrastive losses; None: the backbone's own
+)
 dropout: float = 0.1  # of the fusion head
-renormalise_fused: bool = True  # L2-normalise F before the SupCon loss, as Eq. 2 says
+renormalise_fused: bool = (
+    True  # L2-normalise F before the SupCon loss, as Eq. 2 says
+)
 precision: Literal["float32", "bfloat16"] = "float32"  # of training
-device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: the GPU when there is one
+device: Literal["auto", "cpu", "cuda"] = (
+    "auto"  # auto: the GPU when there is one
+)
 
 # %% [markdown]
 # ## What a trial is
@@ -86,12 +102,18 @@ studies = read_table(run / "studies.parquet")
 models = read_json(run / "models.json")
 backbone = load_backbone(models["fine_tuned_from"]["source"])
 features = compute_features(
-    backbone, studies, unfrozen_blocks, Path(cache_dir), precision=feature_precision, device=device
+    backbone,
+    studies,
+    unfrozen_blocks,
+    Path(cache_dir),
+    precision=feature_precision,
+    device=device,
 )
 freeze(backbone.model, unfrozen_blocks)
 labels = torch.tensor(studies["label"].to_numpy())
 train_rows, validation_rows = (
-    torch.from_numpy(np.flatnonzero(studies["split"] == part)) for part in ("train", "validation")
+    torch.from_numpy(np.flatnonzero(studies["split"] == part))
+    for part in ("train", "validation")
 )
 config = TrainingConfig(
     epochs=search_epochs,
@@ -121,7 +143,9 @@ objective = TrainingObjective(
 # %%
 def print_trial(trial):
     weights = ", ".join(f"{name} {trial.params[name]:.2f}" for name in RANGES)
-    value = "pruned" if trial.state.name == "PRUNED" else f"MRR {trial.value:.4f}"
+    value = (
+        "pruned" if trial.state.name == "PRUNED" else f"MRR {trial.value:.4f}"
+    )
     print(f"trial {trial.number + 1:2d}  {weights}  {value}")
 
 
@@ -165,16 +189,24 @@ pd.DataFrame(
         "found here": vars(found.weights) | {"validation MRR": found.value},
         "paper": vars(PAPER_WEIGHTS) | {"validation MRR": at_paper},
     }
-).rename(index={"bce": "λ₁ (BCE)", "supcon": "λ₂ (SupCon)", "clip": "λ₃ (CLIP)"}).round(4)
+).rename(
+    index={"bce": "λ₁ (BCE)", "supcon": "λ₂ (SupCon)", "clip": "λ₃ (CLIP)"}
+).round(4)
 
 # %%
 write_json(run / "best_weights.json", vars(found.weights))
 write_table(
     run / "trials.parquet",
-    found.study.trials_dataframe(attrs=("number", "value", "params", "state")),
+    found.study.trials_dataframe(
+        attrs=("number", "value", "params", "state")
+    ),
 )
 records = [
-    {"metric": f"lambda_{name}", "value": value, "paper": getattr(PAPER_WEIGHTS, name)}
+    {
+        "metric": f"lambda_{name}",
+        "value": value,
+        "paper": getattr(PAPER_WEIGHTS, name),
+    }
     for name, value in vars(found.weights).items()
 ]
 records += [

@@ -20,7 +20,7 @@
 # is kept so that a killed training resumes. **It needs** the weights of
 # [the search](03_weight_search).
 
-# %%
+# %% tags=["hide-input"]
 from pathlib import Path
 from typing import Literal
 
@@ -44,32 +44,50 @@ run_dir: str = "runs/demo"  # folder of this run
 cache_dir: str = "runs/cache"  # folder of what several runs share
 seed: int = 0  # seed of every random choice
 unfrozen_blocks: int = 1  # transformer blocks of each tower that are trained; 0: projections only
-feature_precision: Literal["float32", "bfloat16"] = "float32"  # of the cached features
+feature_precision: Literal["float32", "bfloat16"] = (
+    "float32"  # of the cached features
+)
 weights: list[float] | None = None  # λ₁, λ₂, λ₃; None takes the search's best
 epochs: int = 20  # passes over the training studies
 batch_size: int = 128  # studies per step
 learning_rate: float = 1.0e-5  # of the last layer
 head_learning_rate: float = 1.0e-4  # of the fusion head
 weight_decay: float = 0.01  # of AdamW
-warmup_fraction: float = 0.1  # share of the steps with a linearly rising learning rate
-temperature: float | None = 0.07  # of both contrastive losses; None: the backbone's own
+warmup_fraction: float = (
+    0.1  # share of the steps with a linearly rising learning rate
+)
+temperature: float | None = (
+    0.07  # of both contrastive losses; None: the backbone's own
+)
 dropout: float = 0.1  # of the fusion head
-renormalise_fused: bool = True  # L2-normalise F before the SupCon loss, as Eq. 2 says
+renormalise_fused: bool = (
+    True  # L2-normalise F before the SupCon loss, as Eq. 2 says
+)
 precision: Literal["float32", "bfloat16"] = "float32"  # of training
-device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: the GPU when there is one
+device: Literal["auto", "cpu", "cuda"] = (
+    "auto"  # auto: the GPU when there is one
+)
 
 # %%
 run = Run(run_dir)
 device = pick_device(device)
 studies = read_table(run / "studies.parquet")
-backbone = load_backbone(read_json(run / "models.json")["fine_tuned_from"]["source"])
+backbone = load_backbone(
+    read_json(run / "models.json")["fine_tuned_from"]["source"]
+)
 features = compute_features(
-    backbone, studies, unfrozen_blocks, Path(cache_dir), precision=feature_precision, device=device
+    backbone,
+    studies,
+    unfrozen_blocks,
+    Path(cache_dir),
+    precision=feature_precision,
+    device=device,
 )
 freeze(backbone.model, unfrozen_blocks)
 labels = torch.tensor(studies["label"].to_numpy())
 train_rows, validation_rows = (
-    torch.from_numpy(np.flatnonzero(studies["split"] == part)) for part in ("train", "validation")
+    torch.from_numpy(np.flatnonzero(studies["split"] == part))
+    for part in ("train", "validation")
 )
 
 # %% [markdown]
@@ -132,8 +150,14 @@ first, last = trained.epochs.iloc[0], trained.epochs.iloc[-1]
 run.write_results(
     "04_training",
     [
-        *({"metric": name, "epoch": "first", "value": first[name]} for name in first.index[1:]),
-        *({"metric": name, "epoch": "last", "value": last[name]} for name in last.index[1:]),
+        *(
+            {"metric": name, "epoch": "first", "value": first[name]}
+            for name in first.index[1:]
+        ),
+        *(
+            {"metric": name, "epoch": "last", "value": last[name]}
+            for name in last.index[1:]
+        ),
         {"metric": "epochs", "value": int(last["epoch"])},
         {"metric": "steps", "value": len(trained.steps)},
     ],

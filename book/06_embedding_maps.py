@@ -19,7 +19,7 @@
 # **You will learn** how the paper's Figure 4 is made, and two numbers that say how far such a
 # picture can be believed. **It needs** the embeddings of [the retrieval chapter](05_retrieval).
 
-# %%
+# %% tags=["hide-input"]
 import pandas as pd
 from safetensors.numpy import load_file
 
@@ -50,8 +50,14 @@ test = studies[studies["split"] == "test"].reset_index(drop=True)
 labels = test["label"].to_numpy()
 models = read_json(run / "models.json")
 maps = {}
-for name in ("fine_tuned", models["fine_tuned_from"]["name"], models["general"]["name"]):
-    stored = load_file(run / "embeddings" / f"{name.replace('/', '_')}.safetensors")
+for name in (
+    "fine_tuned",
+    models["fine_tuned_from"]["name"],
+    models["general"]["name"],
+):
+    stored = load_file(
+        run / "embeddings" / f"{name.replace('/', '_')}.safetensors"
+    )
     fused = fused_vectors(stored["image"], stored["text"])
     maps[name] = embedding_map(fused, labels, seed, tsne_perplexity)
 
@@ -85,5 +91,4 @@ run.write_results(
 # - Both images and reports enter the fused vectors, and a report names the findings the label is
 #   made from: separation by label here says little about what the *images* alone would give.
 #
-# You have seen the whole study. Next: [what it costs](07_cost). To run it with other parameters or
-# your own data, go to [running it yourself](rerun).
+# Next: [what it costs](07_cost).

@@ -24,9 +24,7 @@
 # The paper used an NVIDIA A100. The chapters before this one trained the same tensors with
 # the same losses and optimiser, but not by running the whole model in every step.
 
-# %%
-import copy
-import math
+# %% tags=["hide-input"]
 from pathlib import Path
 from typing import Literal
 
@@ -34,50 +32,44 @@ import numpy as np
 import pandas as pd
 import torch
 from IPython.display import Markdown, display
-from matplotlib import pyplot as plt
-from torch.utils.flop_counter import FlopCounterMode
 
+from cxr_mtl import cost_benchmarks, cost_growth, cost_precision, costs
 from cxr_mtl.backbones import load_backbone
-from cxr_mtl.bench import in_units
-from cxr_mtl.bench_exactness import keep_tokens, path_differences
-from cxr_mtl.costs import (
-    block_multiply_adds,
-    measurement_frame,
-    measurement_notes,
-    read_benchmarks,
-    relative_differences,
-    spread,
-    study_batch,
-    training_steps,
-)
-from cxr_mtl.evaluation import table_records
-from cxr_mtl.features import FrozenPrefix, compute_features, embed, pick_device
-from cxr_mtl.figures import MODEL_COLOURS, use_theme
+from cxr_mtl.bench_exactness import path_differences
+from cxr_mtl.cost_figures import growth_figure
+from cxr_mtl.features import compute_features, pick_device
+from cxr_mtl.figures import use_theme
 from cxr_mtl.files import read_json, read_table
 from cxr_mtl.fine_tuned import load_fine_tuned
-from cxr_mtl.last_layer import LastLayer, freeze, tower_kinds
 from cxr_mtl.runs import Run
-from cxr_mtl.timing import measure
-from cxr_mtl.trainer import TrainingConfig, embed_rows, train
+from cxr_mtl.trainer import TrainingConfig
 
 use_theme()
 
 # %% tags=["parameters"]
 run_dir: str = "runs/demo"  # folder of this run
 cache_dir: str = "runs/cache"  # folder of what several runs share
-benchmarks_dir: Path = "benchmarks"  # folder of the benchmarks made at full size
+benchmarks_dir: Path = (
+    "benchmarks"  # folder of the benchmarks made at full size
+)
 seed: int = 0  # seed of every random choice
 unfrozen_blocks: int = 1  # transformer blocks of each tower that are trained; 0: projections only
-feature_precision: Literal["float32", "bfloat16"] = "float32"  # of the cached features
+feature_precision: Literal["float32", "bfloat16"] = (
+    "float32"  # of the cached features
+)
 trials: int = 20  # weight combinations that are tried
 search_epochs: int = 20  # epochs of each trial
 batch_size: int = 128  # studies per step
 precision: Literal["float32", "bfloat16"] = "float32"  # of training
 plain_repeats: int = 3  # timed steps of paths that run whole blocks, after one that does not count
-fast_repeats: int = 15  # timed steps of the fast path, after three that do not count
+fast_repeats: int = (
+    15  # timed steps of the fast path, after three that do not count
+)
 exact_pairs: int = 16  # pairs on which both paths are compared
 exact_steps: int = 10  # training steps after which their weights are compared
-device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: the GPU when there is one
+device: Literal["auto", "cpu", "cuda"] = (
+    "auto"  # auto: the GPU when there is one
+)
 
 # %% [markdown]
 # ## Three facts
@@ -127,17 +119,7 @@ device: Literal["auto", "cpu", "cuda"] = "auto"  # auto: the GPU when there is o
 # The forward pass of the last block of BiomedCLIP's image tower, in multiply-adds per image:
 
 # %%
-records = []
-
-
-def keep(metric, value, **fields):
-    records.append({"metric": metric, **fields, "value": value})
-
-
-products = pd.Series(block_multiply_adds(tokens=197, width=768, heads=12), name="multiply-adds")
-products.to_frame().assign(**{"times fewer": products.iloc[0] / products}).style.format(
-    {"multiply-adds": "{:,}", "times fewer": "{:,.0f}"}
-)
+costs.product_table(tokens=197, width=768, heads=12)
 
 # %% [markdown]
 # ## Ten lines to try
@@ -162,8 +144,9 @@ q = W_Q @ z[0] + b_Q
 a = (z @ (W_K.T @ q) / d**0.5).softmax(0)
 absorbed = W_V @ (a @ z) + b_V
 toy_difference = (absorbed - with_keys_and_values(z)).abs().max().item()
-keep("toy_difference", toy_difference, of="tokens")
-print(f"largest difference {toy_difference:.1e}, largest value {absorbed.abs().max():.1f}")
+print(
+    f"largest difference {toy_difference:.1e}, largest value {absorbed.abs().max():.1f}"
+)
 
 # %% [markdown]
 # In a vision transformer a layer norm comes before the attention: it standardises each token to
@@ -183,13 +166,20 @@ print(f"largest difference {toy_difference:.1e}, largest value {absorbed.abs().m
 # ```
 
 # %%
-z_hat, gamma, beta = torch.nn.functional.layer_norm(z, [d]), 1 + b_Q / 2, b_K / 2
+z_hat, gamma, beta = (
+    torch.nn.functional.layer_norm(z, [d]),
+    1 + b_Q / 2,
+    b_K / 2,
+)
 q = W_Q @ (gamma * z_hat[0] + beta) + b_Q
 a = (z_hat @ (gamma * (W_K.T @ q)) / d**0.5).softmax(0)
 absorbed = W_V @ (gamma * (a @ z_hat) + beta) + b_V
-norm_difference = (absorbed - with_keys_and_values(gamma * z_hat + beta)).abs().max().item()
-keep("toy_difference", norm_difference, of="standardised tokens")
-print(f"largest difference {norm_difference:.1e}, largest value {absorbed.abs().max():.1f}")
+norm_difference = (
+    (absorbed - with_keys_and_values(gamma * z_hat + beta)).abs().max().item()
+)
+print(
+    f"largest difference {norm_difference:.1e}, largest value {absorbed.abs().max():.1f}"
+)
 
 # %% [markdown]
 # Elsewhere the facts hold under conditions. The first needs inputs that do not change: no
@@ -205,18 +195,23 @@ print(f"largest difference {norm_difference:.1e}, largest value {absorbed.abs().
 run = Run(run_dir)
 device = pick_device(device)
 studies = read_table(run / "studies.parquet")
-train_rows, validation_rows = (
-    torch.from_numpy(np.flatnonzero(studies["split"] == part)) for part in ("train", "validation")
-)
 source = read_json(run / "models.json")["fine_tuned_from"]["source"]
 base = load_backbone(source)
 features = compute_features(
-    base, studies, unfrozen_blocks, Path(cache_dir), precision=feature_precision, device=device
+    base,
+    studies,
+    unfrozen_blocks,
+    Path(cache_dir),
+    precision=feature_precision,
+    device=device,
 ).to(device)
-first_rows = train_rows[:batch_size]
-batch = study_batch(base, studies.iloc[first_rows.numpy()])
+
+# %%
+train_rows = torch.from_numpy(np.flatnonzero(studies["split"] == "train"))
+rows = train_rows[:batch_size]
+batch = costs.study_batch(base, studies.iloc[rows.numpy()])
 print(
-    f"{len(train_rows):,} training studies, a batch of {len(first_rows)}, "
+    f"{len(train_rows):,} training studies, a batch of {len(rows)}, "
     f"reports of {batch.lengths.float().mean():.0f} tokens in a context of {batch.ids.shape[1]}"
 )
 
@@ -232,36 +227,16 @@ print(
 
 
 # %%
-def read_cache():
-    return features.images.batch(first_rows), features.texts.batch(first_rows)
-
-
-timed = copy.deepcopy(base.model).to(device)  # the steps train it
-steps = training_steps(timed, batch, read_cache, unfrozen_blocks, precision, device)
-times, operations = {}, {}
-for path, step in steps.items():
-    few = path != "cached prefix, single query"
-    repeats, warmup = (plain_repeats, 1) if few else (fast_repeats, 3)
-    times[path] = measure(step, repeats, warmup, device)
-    with FlopCounterMode(display=False) as counter:
-        step()
-    operations[path] = counter.get_total_flops()
-plain = times["plain open_clip"].median
-for path, time in times.items():
-    keep("step_seconds", time.median, path=path, low=time.low, high=time.high)
-    keep("times_faster", plain / time.median, path=path)
-    keep("times_fewer_operations", operations["plain open_clip"] / operations[path], path=path)
-pd.DataFrame(
-    {
-        "median of a step": in_units(time.median, "s"),
-        "from – to": spread(time.low, time.high, "s"),
-        "per pair": in_units(time.median / len(first_rows), "s"),
-        "times faster": f"{plain / time.median:.1f}",
-        "operations": in_units(operations[path], "FLOP"),
-        "times fewer": f"{operations['plain open_clip'] / operations[path]:.1f}",
-    }
-    for path, time in times.items()
-).set_index(pd.Index(times))
+setting = costs.Setting(
+    unfrozen_blocks,
+    feature_precision,
+    precision,
+    plain_repeats,
+    fast_repeats,
+    device,
+)
+paths = costs.step_costs(base.model, batch, features, rows, setting)
+costs.step_table(paths, len(rows))
 
 # %% [markdown]
 # Operations are those of the matrix products and convolutions, counted by PyTorch. Where time
@@ -274,13 +249,13 @@ pd.DataFrame(
 # on them, here with one unfrozen block and without dropout, whose random numbers would differ.
 
 # %%
+base_again = load_backbone(source).model.to(device)
 differences = path_differences(
-    copy.deepcopy(base.model).to(device), batch.first(exact_pairs), exact_steps, device
+    base_again, batch.first(exact_pairs), exact_steps, device
 )
-keep("exact_pairs", exact_pairs)
-for of, difference in differences.items():
-    keep("path_difference", difference, of=of)
-pd.Series(differences, name="largest relative difference").map("{:.1e}".format).to_frame()
+pd.Series(differences, name="largest relative difference").map(
+    "{:.1e}".format
+).to_frame()
 
 # %% [markdown]
 # The first three rows compare the two paths in float32. In float64 the gradients agree to
@@ -303,40 +278,14 @@ pd.Series(differences, name="largest relative difference").map("{:.1e}".format).
 # %%
 test = studies[studies["split"] == "test"].reset_index(drop=True)
 fine_tuned, _ = load_fine_tuned(run / "fine_tuned", load_backbone(source))
-end = LastLayer(fine_tuned.model.to(device), unfrozen_blocks)
-embeddings = {}
-for kept_in in ("float32", "bfloat16"):
-    with torch.autocast(device, torch.bfloat16, enabled=kept_in == "bfloat16"):
-        embeddings[f"whole open_clip, {kept_in}"] = embed(fine_tuned, test, device)
-    kept = compute_features(
-        base, test, unfrozen_blocks, Path(cache_dir), precision=kept_in, device=device
-    )
-    embeddings[f"{kept_in} cache"] = embed_rows(end, kept, torch.arange(len(test)), device)
+embeddings = cost_precision.embeddings_by_path(
+    base, fine_tuned, test, setting, Path(cache_dir)
+)
 
 # %%
-labels = test["label"].to_numpy()
-retrieval = pd.DataFrame(
-    record
-    for path, (v, t) in embeddings.items()
-    for record in table_records(v, t, labels, path, None)
-    if record["table"] is None and (record["metric"] == "mrr" or record["k"] == 10)
-)
-retrieval["metric"] = retrieval["metric"].map({"mrr": "MRR", "recall": "recall@10"})
-wide = retrieval.pivot_table("value", "model", ["direction", "metric"], sort=False)
-reference = "whole open_clip, float32"
-keep("embeddings", 2 * len(test))
-changes = (wide - wide.loc[reference]).drop(reference)
-for (direction, metric), column in changes.items():
-    for path, change in column.items():
-        keep("change", change, of=metric, direction=direction, path=path)
-for path in changes.index:
-    pairs = zip(embeddings[path], embeddings[reference], strict=True)
-    errors = np.concatenate([relative_differences(*pair) for pair in pairs])
-    for name, error in (("median", np.median(errors)), ("largest", errors.max())):
-        keep("embedding_error", error, of=name, path=path)
-        wide.loc[path, ("embedding error", name)] = f"{error:.1e}"
-wide = wide.rename(columns=lambda name: name.replace("_to_", " → ").replace("text", "report"))
-wide.rename_axis(index=None, columns=[None, None]).style.format(precision=4, na_rep="")
+retrieval = cost_precision.strict_retrieval(embeddings, test["label"])
+errors = cost_precision.embedding_errors(embeddings)
+cost_precision.precision_table(retrieval, errors)
 
 # %% [markdown]
 # The errors are relative to the length of an embedding, over images and reports; retrieval is under
@@ -356,96 +305,23 @@ wide.rename_axis(index=None, columns=[None, None]).style.format(precision=4, na_
 # ## How the cost grows
 
 # %%
-freeze(base.model, unfrozen_blocks)
-config = TrainingConfig(epochs=1, batch_size=batch_size, precision=precision, seed=seed)
-all_labels = torch.tensor(studies["label"].to_numpy())
-counts = sorted({max(batch_size, len(train_rows) // part) for part in (1, 2, 4)})
-
-
-def one_epoch(count):
-    start = LastLayer(base.model, unfrozen_blocks)
-    rows = train_rows[:count]
-    train(start, features, all_labels, rows, validation_rows, config, device=device)
-
-
-epochs = {n: measure(lambda n=n: one_epoch(n), plain_repeats, 1, device) for n in counts}
-
-# %%
-depths = range(min(3, *(len(kind.blocks_of(base.model)) for kind in tower_kinds(base.model))) + 1)
-colours = {"plain open_clip": "0.4", "cached prefix, single query": MODEL_COLOURS[0]}
-by_depth = {}
-for depth in depths:
-    timed = copy.deepcopy(base.model).to(device)
-    kept = [
-        tokens._replace(tokens=tokens.tokens.to(getattr(torch, feature_precision)))
-        for tokens in keep_tokens(timed, LastLayer(timed, depth), batch, device)
-    ]
-    steps = training_steps(timed, batch, lambda kept=kept: kept, depth, precision, device)
-    for path in colours:
-        few = path == "plain open_clip" or depth > 1
-        repeats, warmup = (plain_repeats, 1) if few else (fast_repeats, 3)
-        by_depth[path, depth] = measure(steps[path], repeats, warmup, device)
-    by_plain, by_query = (by_depth[path, depth].median for path in colours)
-    keep("times_faster_by_blocks", by_plain / by_query, unfrozen_blocks=depth)
-
-# %%
-prefix = FrozenPrefix(base.model, unfrozen_blocks, feature_precision, device)
-
-
-def run_prefix():
-    prefix.images(batch.images)
-    prefix.texts(batch.ids, batch.lengths)
-
-
-frozen = measure(run_prefix, plain_repeats, 1, device).median / len(first_rows) * len(studies)
-steps_per_epoch = {n: math.ceil(n / batch_size) for n in counts}
-all_steps = search_epochs * steps_per_epoch[len(train_rows)]
-search = pd.DataFrame(
-    {
-        "plain open_clip": [n * all_steps * plain for n in range(1, trials + 1)],
-        "cached prefix, single query": [
-            frozen + n * search_epochs * epochs[len(train_rows)].median
-            for n in range(1, trials + 1)
-        ],
-    },
-    index=range(1, trials + 1),
+config = TrainingConfig(
+    epochs=1, batch_size=batch_size, precision=precision, seed=seed
 )
-keep("trials", trials)
-keep("search_epochs", search_epochs)
-keep("frozen_prefix_seconds", frozen)
-for n, time in epochs.items():
-    keep("epoch_seconds", time.median, studies=n)
-for path in search:
-    keep("search_minutes", search[path].iloc[-1] / 60, path=path)
-
+epochs = cost_growth.epoch_timings(
+    base.model, features, studies, config, setting
+)
+steps = cost_growth.block_timings(base.model, batch, setting)
+prefix = len(studies) * cost_growth.prefix_seconds(base.model, batch, setting)
 
 # %% mystnb={"figure": {"name": "fig-cost", "caption": "How the cost grows, on logarithmic scales. Points were measured on this machine, their bars reach from the fastest to the slowest repeat. Dashed lines are computed: from the measured step of plain open_clip, and on the right also from the measured epoch and frozen prefix. Left: an epoch, against the number of training studies. Middle: a step on tokens that lie in memory, against the unfrozen blocks of each tower. Right: the weight search with the frozen prefix of all studies, against its trials, one trained after the other."}, "image": {"alt": "Three panels of time on logarithmic scales: an epoch by training studies, a step by unfrozen blocks, a search by trials. Plain open_clip is far above the fast path, save where two or more blocks are unfrozen."}}
-def draw(axis, x, timings, path):
-    medians = [timing.median for timing in timings]
-    spread = [[t.median - t.low for t in timings], [t.high - t.median for t in timings]]
-    axis.errorbar(x, medians, spread, fmt="o-", capsize=3, color=colours[path], label=path)
-
-
-figure, (by_studies, by_blocks, by_trials) = plt.subplots(
-    1, 3, figsize=(13, 4.4), layout="constrained"
+plain_epochs = cost_growth.plain_epochs(
+    epochs, batch_size, paths[costs.PLAIN].time
 )
-draw(by_studies, counts, epochs.values(), "cached prefix, single query")
-by_studies.plot(counts, [steps_per_epoch[n] * plain for n in counts], "--", color="0.4")
-by_studies.set(title="An epoch", xlabel="training studies", ylabel="seconds", xscale="log")
-for path in colours:
-    draw(by_blocks, depths, [by_depth[path, depth] for depth in depths], path)
-    by_trials.plot(search.index, search[path] / 60, "--", color=colours[path])
-by_blocks.plot([], [], "--", color="black", label="computed, not measured")
-by_blocks.set(title="A step", xlabel="unfrozen blocks", ylabel="seconds", xticks=depths)
-by_trials.set(title="Frozen prefix and search", xlabel="trials", ylabel="minutes", xscale="log")
-for axis, ticks in ((by_studies, counts), (by_trials, sorted({1, 2, 5, 10, trials}))):
-    axis.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
-    axis.minorticks_off()
-for axis in (by_studies, by_blocks, by_trials):
-    axis.set_yscale("log")
-    axis.yaxis.set_major_formatter("{x:g}")
-figure.legend(*by_blocks.get_legend_handles_labels(), loc="outside lower center", ncols=3)
-plt.show()
+search = cost_growth.search_seconds(
+    trials, search_epochs, epochs, plain_epochs, prefix
+)
+growth_figure(epochs, plain_epochs, steps, search)
 
 # %% [markdown]
 # A measured epoch includes its validation. Both paths grow with studies, epochs and trials alike,
@@ -470,42 +346,32 @@ plt.show()
 # The command `cxr-mtl bench --size full` makes these files anew.
 
 # %%
-titles = {
-    "train": "Training BiomedCLIP's last layer",
-    "features": "BiomedCLIP's frozen prefix",
-    "search": "The weight search",
-}
-full = {what: read_benchmarks(benchmarks_dir, what) for what in (*titles, "retrieval")}
-everything = [kept for found in full.values() for kept in found]
-if not everything:
-    display(Markdown(f"No run at full size is kept in `{benchmarks_dir}`."))
-if not any(kept.device == "cuda" for kept in everything):
-    display(Markdown(f"No run on a GPU is kept in `{benchmarks_dir}`."))
-for what, title in titles.items():
-    for kept in full[what]:
-        notes = " ".join(measurement_notes(kept.measurements))
-        frame = measurement_frame(kept.measurements)
-        display(Markdown(f"**{title}.** {kept.origin} {notes}"))
-        styled = frame.style.set_table_attributes('style="margin-bottom: 1.5em"')
-        words = ["case", "measured"]
-        styled.set_properties(words, **{"text-align": "left"})
-        styled.set_properties(frame.columns.drop(words), **{"white-space": "nowrap"})
-        display(styled)
+for shown in cost_benchmarks.shown_benchmarks(benchmarks_dir):
+    display(Markdown(shown) if isinstance(shown, str) else shown)
 
 # %%
-for kept in full["retrieval"]:
-    rows = [
-        (*m.case.split(", ", 1), "skipped" if m.value is None else in_units(m.value, m.unit))
-        for m in kept.measurements
-        if m.metric == "search time"
-    ]
-    table = pd.DataFrame(rows, columns=["by", "vectors, queries at once", "time"])
-    table = table.pivot_table("time", "vectors, queries at once", "by", "first", sort=False)
-    display(Markdown(f"**Exact search** among *n* vectors, in batches of queries. {kept.origin}"))
-    display(table.rename_axis(index=None, columns=None).style.format(na_rep=""))
-
-# %%
-run.write_results("07_cost", records)
+run.write_results(
+    "07_cost",
+    [
+        {"metric": "toy_difference", "of": "tokens", "value": toy_difference},
+        {
+            "metric": "toy_difference",
+            "of": "standardised tokens",
+            "value": norm_difference,
+        },
+        *costs.step_records(paths),
+        {"metric": "exact_pairs", "value": exact_pairs},
+        *(
+            {"metric": "path_difference", "of": of, "value": d}
+            for of, d in differences.items()
+        ),
+        {"metric": "embeddings", "value": 2 * len(test)},
+        *cost_precision.precision_records(retrieval, errors),
+        {"metric": "search_epochs", "value": search_epochs},
+        {"metric": "frozen_prefix_seconds", "value": prefix},
+        *cost_growth.growth_records(epochs, steps, search),
+    ],
+)
 
 # %% [markdown]
 # ## Summary
@@ -522,5 +388,4 @@ run.write_results("07_cost", records)
 #   in the median.
 # - The last block alone is cheap. A second unfrozen block has to run in full.
 #
-# You have seen the whole study. To run it with other parameters or your own data, go to
-# [running it yourself](rerun).
+# Next: [what the tables can say](08_evidence).

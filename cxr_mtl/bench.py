@@ -45,10 +45,12 @@ def run_benchmarks(
 ) -> list[Path]:
     """Run benchmarks, print a table of each, and return the files written.
 
+    At full size each benchmark has its own file in `benchmarks`; at quick size none is written.
+
     Args:
         what: their names; all when empty; the book, which takes no time, comes first.
         run_name: the run whose chapters the benchmark `book` reports.
-        out: one file for everything; otherwise each benchmark has its own in `benchmarks`.
+        out: one file for everything instead, at either size.
         report: is told what is being measured.
 
     Raises:
@@ -75,7 +77,7 @@ def run_benchmarks(
             path = FOLDER / f"{name}-{device}-{size}.json"
         console.print(measurement_table(name, found))
         everything += found
-        if out is None:
+        if out is None and size == "full":
             write_json(path, document(found, size, device, busy))
             written.append(path)
     if out is not None:

@@ -28,7 +28,7 @@ from cxr_mtl.fingerprints import digest, has_tag
 from cxr_mtl.memory import PeakMemory
 from cxr_mtl.parameters import merge_declarations, read_profile, resolve, write_parameters
 from cxr_mtl.provenance import git_state, hardware, versions
-from cxr_mtl.runs import Run, named_run
+from cxr_mtl.runs import Run, existing_run, named_run
 from cxr_mtl.stages import (
     BOOK,
     Chapter,
@@ -108,7 +108,7 @@ def run_chapters(
     chosen = _chosen(only, [chapter.name for chapter, _ in chapters])
     _check_kernel()
     run, outcomes = Run(folder), []
-    with run.locked():
+    with run.locked(), _no_trace_if_refused(run):
         for chapter, values in chapters:
             if chapter.name not in chosen:
                 continue
@@ -126,11 +126,13 @@ def run_chapters(
 def chapter_states(
     profile: str = "demo", run_name: str = "demo", overrides: Sequence[str] = ()
 ) -> dict[str, str | None]:
-    """Why each chapter would run again, by name; None where it is fresh."""
-    folder, chapters = plan(profile, run_name, overrides)
-    if not folder.is_dir():
-        return {chapter.name: "not run yet" for chapter, _ in chapters}
-    run = Run(folder)
+    """Why each chapter would run again, by name; None where it is fresh.
+
+    Raises:
+        InputError: there is no such run, or as in `plan`.
+    """
+    _, chapters = plan(profile, run_name, overrides)
+    run = existing_run(run_name)
     states: dict[str, str | None] = {}
     for chapter, values in chapters:
         try:
@@ -156,6 +158,20 @@ def time_table(outcomes: Sequence[Outcome]) -> Table:
     table.add_section()
     table.add_row("all", "", f"{sum(outcome.seconds for outcome in outcomes):.1f}", "")
     return table
+
+
+@contextlib.contextmanager
+def _no_trace_if_refused(run: Run) -> Iterator[None]:
+    """Remove a run's folder when bad input is found before a chapter left anything in it."""
+    try:
+        yield
+    except InputError:
+        if [path.name for path in run.path.iterdir()] == [".lock"]:
+            (run / ".lock").unlink()
+            run.path.rmdir()
+            with contextlib.suppress(OSError):  # other runs lie beside it
+                run.path.parent.rmdir()
+        raise
 
 
 def _run_stage(

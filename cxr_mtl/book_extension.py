@@ -5,14 +5,12 @@ The run is `runs/<cxr_mtl_run>`, by default the one named by the variable `CXR_M
 """
 
 import importlib.util
-import json
 import os
 import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
 
 import jupytext
 import nbformat
@@ -29,6 +27,7 @@ from cxr_mtl.errors import InputError
 from cxr_mtl.files import read_json
 from cxr_mtl.fingerprints import chapter_code, has_tag
 from cxr_mtl.pages import RUN_VARIABLE
+from cxr_mtl.records import find_record
 from cxr_mtl.runs import RUNS
 
 logger = logging.getLogger(__name__)
@@ -138,7 +137,8 @@ class NumberRole(SphinxRole):
     """`` {num}`stage?key=value&key=value:format` ``: the value of the one record that matches.
 
     Reads `results/<stage>.json` of the run; `format` is Python's, for example `.3f` or `.1%`.
-    No match, or several, is a warning, and so an error of the build.
+    A record with an interval, `low` and `high`, is written with it, and a value that is null as
+    undefined. No match, or several, is a warning, and so an error of the build.
     """
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
@@ -149,40 +149,25 @@ class NumberRole(SphinxRole):
         self.env.note_dependency(str(Path(self.env.srcdir) / path))
         try:
             record = find_record(read_json(Path(self.env.srcdir) / path), query)
-            text = format(record["value"], spec)
+            number, interval = _in_words(record, spec)
         except (InputError, ValueError, TypeError) as error:
             logger.warning("{num}`%s`: %s", self.text, error, location=self.get_location())
             return [nodes.strong("", "?")], []
         source = f"{path.as_posix()}: {query.replace('&', ', ')}"
-        return [nodes.abbreviation(text, text, explanation=source, classes=["num"])], []
+        shown = nodes.abbreviation(number, number, explanation=source, classes=["num"])
+        if interval:
+            shown += nodes.inline(interval, interval, classes=["interval"])
+        return [shown], []
 
 
-def find_record(records: list[dict[str, Any]], query: str) -> dict[str, Any]:
-    """The one record whose fields equal those of `query`, written `key=value&key=value`.
-
-    Raises:
-        InputError: none or several match; the sentence says which values there are.
-    """
-    left = records
-    for key, text in parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)):
-        there = sorted({_text(record[key]) for record in left if key in record})
-        if not there:
-            raise InputError(f"no record has a field {key}")
-        left = [record for record in left if key in record and _text(record[key]) == text]
-        if not left:
-            raise InputError(f"no record has {key}={text}: there are {', '.join(there)}")
-    if len(left) > 1:
-        fields = {key: {_text(record.get(key)) for record in left} for key in left[0]}
-        open_ = [f"{key} ({', '.join(sorted(v))})" for key, v in fields.items() if len(v) > 1]
-        raise InputError(f"{len(left)} records match: choose by {' or '.join(open_)}")
-    if not left:
-        raise InputError("there are no records")
-    return left[0]
-
-
-def _text(value: Any) -> str:
-    """A field as a query writes it: text bare, everything else as JSON."""
-    return value if isinstance(value, str) else json.dumps(value)
+def _in_words(record: dict[str, Any], spec: str) -> tuple[str, str]:
+    """A record's value, and its interval or nothing."""
+    if record["value"] is None:
+        return "undefined", ""
+    number = format(record["value"], spec)
+    if record.get("low") is None:
+        return number, ""
+    return number, f" [{format(record['low'], spec)}, {format(record['high'], spec)}]"
 
 
 # Offline ----------------------------------------------------------------------------------------

@@ -17,6 +17,8 @@ from sphinx.util.docutils import SphinxDirective
 
 from cxr_mtl.errors import InputError
 from cxr_mtl.files import read_json
+from cxr_mtl.records import find_records
+from cxr_mtl.result_tables import readable
 from cxr_mtl.runs import RUNS
 from cxr_mtl.stages import BOOK, Chapter, read_chapters
 
@@ -26,15 +28,25 @@ logger = logging.getLogger(__name__)
 def model_table(stage: str, records: list[dict[str, Any]], rows: Iterable[str]) -> list[str]:
     """Markdown of a table with one column per model of a stage's records, in their order.
 
-    A row is written `words | query:format`, as in the role `num` but without the model.
+    A row is written `words | query:format`, as in the role `num` but without the model. A model
+    that has no such record has an empty cell.
+
+    Raises:
+        InputError: no model has a record of a row, or one has several.
     """
     models = list(dict.fromkeys(record["model"] for record in records if "model" in record))
-    names = " | ".join(f"`{name}`" for name in models)
+    names = " | ".join(readable(name) for name in models)
     lines = [f"| | {names} |", "|:--" * (len(models) + 1) + "|"]
     for row in rows:
         words, _, query = (part.strip() for part in row.rpartition("|"))
-        numbers = [f"{{num}}`{stage}?model={name}&{query}`" for name in models]
-        lines.append(f"| {words} | {' | '.join(numbers)} |")
+        found = find_records(records, query.partition(":")[0])
+        cells = [
+            f"{{num}}`{stage}?model={name}&{query}`"
+            if any(record.get("model") == name for record in found)
+            else ""
+            for name in models
+        ]
+        lines.append(f"| {words} | {' | '.join(cells)} |")
     return lines
 
 

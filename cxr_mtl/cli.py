@@ -135,13 +135,17 @@ def query(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
     run: RunName = "demo",
 ) -> None:
-    """Find the studies nearest to an image or a report in a run's index."""
+    """Find the test studies of a run nearest to an image or a report.
+
+    Searched are their fused vectors, half image and half report, by the run's fine-tuned model.
+    """
     if (image is None) == (text is None):
         raise InputError("give one of --image FILE and --text")
-    from cxr_mtl.query import query_run
+    from cxr_mtl.query import describe_index, query_run
     from cxr_mtl.runs import existing_run
 
-    hits = query_run(existing_run(run), image=image, text=text, k=k)
+    asked = existing_run(run)
+    hits = query_run(asked, image=image, text=text, k=k)
     if as_json:
         print(json.dumps(hits, indent=1, ensure_ascii=False))
         return
@@ -150,6 +154,47 @@ def query(
         label = {0: "normal", 1: "abnormal"}.get(hit["label"], "unknown")
         table.add_row(hit["study"], f"{hit['score']:.4f}", label, escape(hit["text"]))
     console.print(table)
+    console.print(describe_index(asked), style="dim", markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def compare(
+    run_a: Annotated[
+        str, typer.Argument(metavar="RUN_A", help="One run: a folder name under runs/.")
+    ],
+    run_b: Annotated[str, typer.Argument(metavar="RUN_B", help="The other.")],
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", dir_okay=False, help="Write all numbers to this HTML page."),
+    ] = None,
+) -> None:
+    """Say which numbers of two runs differ, and by more than another training seed would do."""
+    from cxr_mtl.comparison import MOVED, compare_page, compare_runs, value_text, verdict_counts
+    from cxr_mtl.files import write_beside
+    from cxr_mtl.runs import existing_run
+
+    a, b = existing_run(run_a), existing_run(run_b)
+    rows = compare_runs(a, b)
+    counts = Table("verdict", "numbers")
+    for verdict, count in verdict_counts(rows).items():
+        counts.add_row(verdict, str(count))
+    console.print(counts)
+    for verdict in MOVED:
+        moved = rows[rows["verdict"] == verdict]
+        if moved.empty:
+            continue
+        table = Table(title=verdict)
+        for name in ("stage", "number", "A", "B", "B − A", "seed sd"):
+            table.add_column(name, overflow="fold")
+        for stage, key, *values in moved.drop(columns="verdict").itertuples(index=False, name=None):
+            table.add_row(
+                escape(stage), escape(key), *(escape(value_text(value)) for value in values)
+            )
+        console.print(table)
+    if html:
+        with write_beside(html) as beside:
+            beside.write_text(compare_page(rows, a, b), encoding="utf-8")
+        console.print(f"Written: {escape(str(html))}", highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -163,14 +208,16 @@ def bench(
         ),
     ] = None,
     size: Annotated[
-        str, typer.Option(metavar="quick|full", help="How much is measured.")
+        str,
+        typer.Option(
+            metavar="quick|full",
+            help="How much is measured: full also writes a file for each into benchmarks/.",
+        ),
     ] = "quick",
     device: Annotated[str, typer.Option(metavar="cpu|cuda", help="What computes.")] = "cpu",
     out: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE", help="One JSON file for all, instead of one each in benchmarks/."
-        ),
+        typer.Option(metavar="FILE", help="Write one JSON file for all, at either size."),
     ] = None,
     run: RunName = "demo",
 ) -> None:

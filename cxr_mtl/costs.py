@@ -1,33 +1,34 @@
-"""What training the last layer costs by each path, and the benchmarks that are kept in files."""
+"""What a training step of the last layer costs, by each of the paths that can take it."""
 
-import os
-from collections.abc import Callable, Sequence
+import copy
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from itertools import groupby
-from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import ArrayLike, NDArray
+from pandas.io.formats.style import Styler
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from cxr_mtl.backbones import Backbone
 from cxr_mtl.bench import in_units
 from cxr_mtl.bench_models import Batch
 from cxr_mtl.bench_training import optimiser_step, plain_step
-from cxr_mtl.errors import InputError
-from cxr_mtl.features import Precision, load_images, tokenise
-from cxr_mtl.files import read_json
+from cxr_mtl.cost_benchmarks import spread
+from cxr_mtl.features import Features, Precision, load_images, tokenise
 from cxr_mtl.last_layer import LastLayer, freeze, tower_kinds
-from cxr_mtl.timing import Device, Measurement
+from cxr_mtl.timing import Timing, measure
 from cxr_mtl.token_store import Tokens
 from cxr_mtl.towers import Tower
 
 _MLP = 4
 """How many times wider than its tokens the hidden layer of a block's MLP is."""
+
+PLAIN = "plain open_clip"
+WHOLE_BLOCKS = "cached prefix"
+SINGLE_QUERY = "cached prefix, single query"
 
 
 def block_multiply_adds(tokens: int, width: int, heads: int) -> dict[str, int]:
@@ -43,6 +44,13 @@ def block_multiply_adds(tokens: int, width: int, heads: int) -> dict[str, int]:
         "one query": keys_and_values + per_query + 2 * tokens * width,
         "one query, no keys or values": 2 * square + per_query + 2 * heads * tokens * width,
     }
+
+
+def product_table(tokens: int, width: int, heads: int) -> Styler:
+    """`block_multiply_adds` as a table, with how many times fewer they are."""
+    table = pd.Series(block_multiply_adds(tokens, width, heads)).to_frame("multiply-adds")
+    table["times fewer"] = table["multiply-adds"].iloc[0] / table["multiply-adds"]
+    return table.style.format({"multiply-adds": "{:,}", "times fewer": "{:,.0f}"})
 
 
 def study_batch(backbone: Backbone, studies: pd.DataFrame) -> Batch:
@@ -62,8 +70,8 @@ def training_steps(
 ) -> dict[str, Callable[[], Any]]:
     """One and the same training step by three paths: calling one trains `model`.
 
-    `plain open_clip` runs everything, `cached prefix` the unfrozen blocks in full on tokens held
-    in memory, `cached prefix, single query` the last of them for one query on what `cached` reads.
+    `PLAIN` runs everything, `WHOLE_BLOCKS` the unfrozen blocks in full on tokens held in memory,
+    `SINGLE_QUERY` the last of them for one query on what `cached` reads.
     """
     freeze(model, unfrozen_blocks)
     end, kinds = LastLayer(model, unfrozen_blocks), tower_kinds(model)
@@ -86,9 +94,9 @@ def training_steps(
     step = partial(optimiser_step, end, labels=batch.labels, precision=precision, device=device)
     context = batch.ids.shape[1]
     return {
-        "plain open_clip": plain_step(model, end, batch, context, precision, device),
-        "cached prefix": step(whole_blocks),
-        "cached prefix, single query": step(single_query),
+        PLAIN: plain_step(model, end, batch, context, precision, device),
+        WHOLE_BLOCKS: step(whole_blocks),
+        SINGLE_QUERY: step(single_query),
     }
 
 
@@ -104,98 +112,95 @@ def run_ordinarily(tower: Tower, entering: Tensor, lengths: Tensor) -> Tensor:
     return tower.project(tower.query_of(entering, lengths))
 
 
-def relative_differences(ours: ArrayLike, theirs: ArrayLike) -> NDArray[np.float64]:
-    """How far each row is from what it should be, ‖ours − theirs‖ / ‖theirs‖.
+@dataclass(frozen=True)
+class Setting:
+    """How the paths run and how often they are timed.
 
-    Shapes: two [rows, dim] -> [rows].
+    Attributes:
+        unfrozen_blocks: transformer blocks of each tower that are trained.
+        feature_precision: of the cached tokens.
+        precision: of training.
+        plain_repeats: timed repeats of what runs whole blocks, after one that does not count.
+        fast_repeats: timed steps of the fast path, after three that do not count.
     """
-    ours, theirs = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
-    return np.linalg.norm(ours - theirs, axis=1) / np.linalg.norm(theirs, axis=1)
+
+    unfrozen_blocks: int
+    feature_precision: Precision
+    precision: Precision
+    plain_repeats: int
+    fast_repeats: int
+    device: str
+
+
+def time_step(step: Callable[[], Any], path: str, unfrozen_blocks: int, setting: Setting) -> Timing:
+    """Time a step of `training_steps`.
+
+    With more than one unfrozen block the fast path runs whole blocks too.
+    """
+    fast = path == SINGLE_QUERY and unfrozen_blocks <= 1
+    repeats, warmup = (setting.fast_repeats, 3) if fast else (setting.plain_repeats, 1)
+    return measure(step, repeats, warmup, setting.device)
 
 
 @dataclass(frozen=True)
-class KeptBenchmark:
-    """The measurements of a benchmark's file, and in a sentence where they were made."""
+class StepCost:
+    """A training step's time and its floating-point operations.
 
-    measurements: list[Measurement]
-    device: Device
-    origin: str
-
-
-def measurement_frame(measurements: Sequence[Measurement]) -> pd.DataFrame:
-    """Measurements as words with units, rows numbered from 1; empty columns are left out.
-
-    A ratio names the row of its baseline. The floor is the best that the machine's own rates allow.
+    The operations are those of the matrix products and convolutions, as PyTorch counts them.
     """
-    first_row = {m.case: row for row, m in reversed(list(enumerate(measurements, 1)))}
+
+    time: Timing
+    operations: int
+
+
+def step_costs(
+    model: nn.Module, batch: Batch, features: Features, rows: Tensor, setting: Setting
+) -> dict[str, StepCost]:
+    """What each path of `training_steps` costs; `model` itself is not trained.
+
+    `rows` are the studies of `batch` in `features`, from which the fast path reads in every step.
+    """
+    trained = copy.deepcopy(model).to(setting.device)
+
+    def read_cache() -> tuple[Tokens, Tokens]:
+        return features.images.batch(rows), features.texts.batch(rows)
+
+    blocks, precision, device = setting.unfrozen_blocks, setting.precision, setting.device
+    costs = {}
+    for path, step in training_steps(trained, batch, read_cache, blocks, precision, device).items():
+        timing = time_step(step, path, blocks, setting)
+        with FlopCounterMode(display=False) as counter:
+            step()
+        costs[path] = StepCost(timing, counter.get_total_flops())
+    return costs
+
+
+def step_records(costs: Mapping[str, StepCost]) -> list[dict[str, Any]]:
+    """Result records of what the paths cost: seconds, and how many times less than `PLAIN`."""
+    plain, records = costs[PLAIN], []
+    for path, cost in costs.items():
+        seconds, ends = cost.time.median, {"low": cost.time.low, "high": cost.time.high}
+        faster, fewer = plain.time.median / seconds, plain.operations / cost.operations
+        records += [
+            {"metric": "step_seconds", "path": path, **ends, "value": seconds},
+            {"metric": "times_faster", "path": path, "value": faster},
+            {"metric": "times_fewer_operations", "path": path, "value": fewer},
+        ]
+    return records
+
+
+def step_table(costs: Mapping[str, StepCost], pairs: int) -> pd.DataFrame:
+    """What the paths cost in words with units, a row each, for a batch of `pairs`."""
+    plain = costs[PLAIN]
     rows = [
         {
-            "case": m.case,
-            "measured": m.metric,
-            "value": "skipped" if m.value is None else in_units(m.value, m.unit),
-            "from – to": "" if m.low is None else spread(m.low, m.high, m.unit),
-            "times better": ""
-            if m.ratio is None
-            else f"{m.ratio:.3g} × row {first_row[m.baseline]}",
-            "floor is better": "" if m.of_floor is None else f"{m.of_floor:.2g} ×",
+            "median of a step": in_units(cost.time.median, "s"),
+            "from – to": spread(cost.time.low, cost.time.high, "s"),
+            "per pair": in_units(cost.time.median / pairs, "s"),
+            "times faster": f"{plain.time.median / cost.time.median:.1f}",
+            "operations": in_units(cost.operations, "FLOP"),
+            "times fewer": f"{plain.operations / cost.operations:.1f}",
         }
-        for m in measurements
+        for cost in costs.values()
     ]
-    frame = pd.DataFrame(rows, index=range(1, len(rows) + 1))
-    return frame.loc[:, (frame != "").any()]
-
-
-def measurement_notes(measurements: Sequence[Measurement]) -> list[str]:
-    """What a reader must know, each with the rows of `measurement_frame` that it is about."""
-    rows: dict[str, list[int]] = {}
-    for row, measurement in enumerate(measurements, 1):
-        if measurement.note:
-            rows.setdefault(measurement.note, []).append(row)
-    found = []
-    for note, about in rows.items():
-        where = f"{'Row' if len(about) == 1 else 'Rows'} {', '.join(_runs(about))}"
-        found.append(f"{'All rows' if len(about) == len(measurements) else where}: {note}.")
-    return found
-
-
-def _runs(numbers: Sequence[int]) -> list[str]:
-    """Ascending numbers in words: 1, 2, 3, 7 are `1 to 3` and `7`."""
-    by_offset = groupby(enumerate(numbers), lambda pair: pair[1] - pair[0])
-    runs = [[number for _, number in run] for _, run in by_offset]
-    return [str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs]
-
-
-def spread(low: float, high: float, unit: str) -> str:
-    """The smallest and the largest of repeated values, in words."""
-    return f"{in_units(low, unit)} – {in_units(high, unit)}"
-
-
-def read_benchmarks(folder: Path | str, what: str) -> list[KeptBenchmark]:
-    """The runs of benchmark `what` at full size that `folder` keeps: on a CPU, on a GPU.
-
-    Raises:
-        InputError: there is no such folder, or a file is not a benchmark's.
-    """
-    if not os.path.isdir(folder):
-        raise InputError(f"{folder} is not a folder: give the folder of the benchmarks' files")
-    paths = [Path(folder) / f"{what}-{device}-full.json" for device in get_args(Device)]
-    return [_read_benchmark(path) for path in paths if path.exists()]
-
-
-def _read_benchmark(path: Path) -> KeptBenchmark:
-    kept = read_json(path)
-    try:
-        machine, versions = kept["machine"], kept["versions"]
-        processor = f"{machine['cpu']}, {machine['cores']} cores"
-        where = f"a GPU ({machine['gpu']})" if kept["device"] == "cuda" else f"a CPU ({processor})"
-        names = ("torch", "open-clip-torch", "faiss-gpu", "faiss-cpu")
-        software = "".join(f", {name} {versions[name]}" for name in names if name in versions)
-        origin = (
-            f"Measured on {kept['date']} on {where} with Python {versions['python']}{software}."
-        )
-        measurements = [Measurement(**record) for record in kept["measurements"]]
-        return KeptBenchmark(measurements, kept["device"], origin)
-    except (KeyError, TypeError) as error:
-        raise InputError(
-            f"{path} is not a benchmark's file ({error}): make it again with `cxr-mtl bench`"
-        ) from error
+    return pd.DataFrame(rows, index=list(costs))

@@ -32,8 +32,8 @@ def read_csv(path: Path | str, columns: list[str]) -> pd.DataFrame:
     missing = [name for name in columns if name not in header]
     if missing:
         raise InputError(
-            f"{path} has no column {', '.join(missing)}: "
-            f"its first line must name {', '.join(columns)}"
+            f"{path} lacks the column{'s' * (len(missing) > 1)} {_in_words(missing)}: "
+            f"its first line must name {_in_words(columns)}"
         )
     if len(set(header)) < len(header):
         raise InputError(f"{path} names a column twice: give every column its own name")
@@ -47,3 +47,7 @@ def read_csv(path: Path | str, columns: list[str]) -> pd.DataFrame:
         raise InputError(f"{path} has no rows: add at least one under its header")
     lines, values = zip(*rows, strict=True)
     return pd.DataFrame(values, index=lines, columns=header, dtype=str)
+
+
+def _in_words(names: list[str]) -> str:
+    return " and ".join(", ".join(names).rsplit(", ", 1))

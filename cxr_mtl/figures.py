@@ -33,7 +33,7 @@ LOSS_NAMES = {"bce": "λ₁ (BCE)", "supcon": "λ₂ (SupCon)", "clip": "λ₃ (
 Plot = TypeVar("Plot", bound=Callable[..., Figure])
 
 
-def _shown_once(plot: Plot) -> Plot:
+def shown_once(plot: Plot) -> Plot:
     """Close the figure that `plot` returns: a notebook then shows the return value alone."""
 
     @wraps(plot)
@@ -51,7 +51,7 @@ def use_theme() -> None:
     plt.rcParams.update({"figure.dpi": 110, "savefig.bbox": "tight", "axes.titlesize": "medium"})
 
 
-@_shown_once
+@shown_once
 def contact_sheet(
     paths: Sequence[str], captions: Sequence[str], columns: int, width: float = 2.1
 ) -> Figure:
@@ -64,11 +64,11 @@ def contact_sheet(
         axis.axis("off")
     for axis, path, caption in zip(np.ravel(axes), paths, captions, strict=False):
         axis.imshow(read_image(path).convert("L"), cmap="gray", vmin=0, vmax=255)
-        axis.text(0.5, -0.03, caption, ha="center", va="top", size=7, transform=axis.transAxes)
+        axis.text(0.5, -0.03, caption, ha="center", va="top", size=9, transform=axis.transAxes)
     return figure
 
 
-@_shown_once
+@shown_once
 def training_curves(steps: pd.DataFrame, epochs: pd.DataFrame) -> Figure:
     """Losses and learning rates of every step, and validation retrieval of every epoch."""
     figure, (losses, rates, retrieval) = plt.subplots(1, 3, figsize=(13, 3.8), layout="constrained")
@@ -94,7 +94,7 @@ def training_curves(steps: pd.DataFrame, epochs: pd.DataFrame) -> Figure:
     return figure
 
 
-@_shown_once
+@shown_once
 def search_history(study: optuna.Study) -> Figure:
     """Objective of every trial, the best so far, and how much each weight mattered."""
     trials = _trials(study)
@@ -113,16 +113,21 @@ def search_history(study: optuna.Study) -> Figure:
     return figure
 
 
-@_shown_once
+@shown_once
 def search_slices(study: optuna.Study) -> Figure:
     """Objective against each weight; dashed: the paper's weight."""
     trials = _trials(study)
+    whole = {"clip_on": False, "zorder": 3}  # a weight at an end of its range lies on the frame
     figure, axes = plt.subplots(1, 3, figsize=(13, 3.6), sharey=True, layout="constrained")
     for axis, (name, ends) in zip(axes, RANGES.items(), strict=True):
-        points = axis.scatter(trials[name], trials["value"], c=trials["number"], cmap="viridis")
+        points = axis.scatter(
+            trials[name], trials["value"], c=trials["number"], cmap="viridis", **whole
+        )
         axis.axvline(getattr(PAPER_WEIGHTS, name), color="black", linestyle="--", label="paper")
         best = trials.loc[trials["value"].idxmax()]
-        axis.scatter(best[name], best["value"], marker="*", s=220, color=_COLOURS[3], label="best")
+        axis.scatter(
+            best[name], best["value"], marker="*", s=220, color=_COLOURS[3], label="best", **whole
+        )
         axis.set(xlim=ends, xlabel=LOSS_NAMES[name])
     axes[0].set(ylabel="validation MRR")
     axes[0].legend(loc="lower right")
@@ -130,7 +135,7 @@ def search_slices(study: optuna.Study) -> Figure:
     return figure
 
 
-@_shown_once
+@shown_once
 def search_parallel_coordinates(study: optuna.Study, best: LossWeights) -> Figure:
     """Every trial as a line over the three weights; dashed: the paper's weights."""
     trials = _trials(study)
@@ -151,7 +156,7 @@ def search_parallel_coordinates(study: optuna.Study, best: LossWeights) -> Figur
     return figure
 
 
-@_shown_once
+@shown_once
 def embedding_maps(maps: Mapping[str, EmbeddingMap], labels: np.ndarray) -> Figure:
     """One t-SNE panel per model, coloured by label, its two measures below."""
     figure, axes = plt.subplots(
@@ -171,8 +176,9 @@ def embedding_maps(maps: Mapping[str, EmbeddingMap], labels: np.ndarray) -> Figu
 
 
 def _trials(study: optuna.Study) -> pd.DataFrame:
+    """The complete trials, numbered from 1."""
     complete = study.get_trials(states=(optuna.trial.TrialState.COMPLETE,), deepcopy=False)
-    rows = [{"number": n, "value": t.value, **t.params} for n, t in enumerate(complete)]
+    rows = [{"number": t.number + 1, "value": t.value, **t.params} for t in complete]
     return pd.DataFrame(rows)
 
 

@@ -29,6 +29,7 @@ def save_fine_tuned(
             "backbone_key": backbone.key,
             "sha256": digest,
             "key": key,
+            "unfrozen_blocks": len(trained.last_layer.image.blocks),
             "training": config.model_dump(mode="json"),
         }
         write_json(beside / "fine_tuned.json", about)

@@ -45,7 +45,7 @@ def read_image(path: Path | str) -> Image.Image:
         raise InputError(_too_large(path, "too many pixels")) from None
     # Pillow's decoders answer damaged bytes with nearly every kind of exception.
     except Exception as error:
-        reason = str(error).replace(str(path), "it").replace(repr(str(path)), "it")
+        reason = str(error).replace(str(path), Path(path).name)
         raise InputError(
             f"{path} cannot be read as an image ({reason or type(error).__name__}): "
             "replace the file or leave it out"

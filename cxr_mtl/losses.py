@@ -6,12 +6,16 @@ Retrieval", 2026. Below, N is the number of studies in the batch and d the embed
 
 import math
 from dataclasses import astuple, dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cxr_mtl.choices import check_choice
 from cxr_mtl.errors import InputError
+
+SupConOn = Literal["fused", "image", "text"]
 
 
 @dataclass(frozen=True)
@@ -116,32 +120,45 @@ def multi_task_loss(
     weights: LossWeights,
     temperature: float | Tensor,
     renormalise: bool = True,
+    supcon_on: SupConOn = "fused",
 ) -> dict[str, Tensor]:
     """The three losses by name, and their weighted sum (Eq. 4).
 
     total = λ₁·bce + λ₂·supcon + λ₃·clip. Takes the unnormalised embeddings, twice [N, d], the
-    head's logits [N] and the labels [N]. bce and supcon, the two that need labels, are 0 where
-    both have weight 0, and then the labels may be unknown (−1). Half-precision inputs are raised
-    to float32 and autocast is off inside: a similarity divided by τ needs the digits.
+    head's logits [N] and the labels [N]. The SupCon loss sees the fused embeddings (`fuse`) or,
+    by `supcon_on`, the L2-normalised image or text embeddings alone. bce and supcon, the two that
+    need labels, are 0 where both have weight 0, and then the labels may be unknown (−1).
+    Half-precision inputs are raised to float32 and autocast is off inside: a similarity divided by
+    τ needs the digits.
 
     Raises:
         InputError: a label other than 0 and 1 where labels are needed, a temperature that is not
-            a positive number, an empty batch, or embeddings of two shapes.
+            a positive number, an empty batch, embeddings of two shapes, or an unknown `supcon_on`.
     """
     _check_pairs(image_embeddings, text_embeddings)
+    check_choice("supcon_on", supcon_on, SupConOn)
     with torch.autocast(image_embeddings.device.type, enabled=False):
         images, texts, logits = map(_full_precision, (image_embeddings, text_embeddings, logits))
         if weights.bce or weights.supcon:
             _check_labels(labels)
             bce = classification_loss(logits, labels)
             supcon = supervised_contrastive_loss(
-                fuse(images, texts), labels, temperature, renormalise=renormalise
+                _supcon_features(images, texts, supcon_on),
+                labels,
+                temperature,
+                renormalise=renormalise,
             )
         else:
             bce, supcon = logits.new_zeros(()), images.new_zeros(())
         clip = clip_loss(images, texts, temperature)
         total = weights.bce * bce + weights.supcon * supcon + weights.clip * clip
     return {"bce": bce, "supcon": supcon, "clip": clip, "total": total}
+
+
+def _supcon_features(images: Tensor, texts: Tensor, supcon_on: SupConOn) -> Tensor:
+    if supcon_on == "fused":
+        return fuse(images, texts)
+    return F.normalize(images if supcon_on == "image" else texts, dim=-1)
 
 
 def _full_precision(values: Tensor) -> Tensor:

@@ -9,10 +9,10 @@ import tokenize
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from cxr_mtl.errors import InputError
 
@@ -36,6 +36,35 @@ _ANNOTATION_NODES = (
     ast.USub,
     ast.Load,
 )
+
+
+def _usable_weights(weights: list[float] | None) -> list[float] | None:
+    if weights is not None and (len(weights) != 3 or min(weights) < 0 or not any(weights)):
+        raise ValueError("give three numbers of at least 0, not all of them 0")
+    return weights
+
+
+RANGES: dict[str, Any] = {
+    "seed": Field(ge=0),
+    "phantom_size": Field(ge=1),
+    "test_per_class": Field(ge=1),
+    "validation_fraction": Field(gt=0, lt=1),
+    "unfrozen_blocks": Field(ge=0),
+    "trials": Field(ge=1),
+    "search_epochs": Field(ge=1),
+    "workers": Field(ge=1),
+    "seeds": Field(ge=1),
+    "weights": AfterValidator(_usable_weights),
+    "epochs": Field(ge=1),
+    "batch_size": Field(ge=2),
+    "learning_rate": Field(gt=0),
+    "head_learning_rate": Field(gt=0),
+    "weight_decay": Field(ge=0),
+    "warmup_fraction": Field(ge=0, lt=1),
+    "temperature": Field(gt=0),
+    "dropout": Field(ge=0, lt=1),
+}
+"""Ranges of the parameters that have one, in whichever chapter; training's are the trainer's."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +102,23 @@ class Parameter:
             raise InputError(
                 f"{source}: {self.name} = {value!r} is not of type {self.annotation}: "
                 + (remedy or reason or "give a value of that type")
+            ) from None
+
+    def check_range(self, value: Any, source: str) -> None:
+        """Refuse a value of the right type that is out of the range `RANGES` gives its name.
+
+        Raises:
+            InputError: the value is out of range.
+        """
+        if self.name not in RANGES:
+            return
+        in_range = Annotated[_type_of(self.annotation), RANGES[self.name]]
+        try:
+            TypeAdapter(in_range).validate_python(value)
+        except ValidationError as error:
+            reason = error.errors()[0]["msg"].lower().removeprefix("value error, ")
+            raise InputError(
+                f"{source}: {self.name} = {value!r} is out of range: {reason}"
             ) from None
 
     def parse(self, text: str, source: str) -> Any:
@@ -189,16 +235,21 @@ def resolve(
     """Return the value of every declared parameter: default, then profile, then `name=value`.
 
     Raises:
-        InputError: a name is not declared, or a value has the wrong type.
+        InputError: a name is not declared, or a value has the wrong type or is out of its range.
     """
     values = {name: parameter.default for name, parameter in declared.items()}
+    sources = dict.fromkeys(declared, "default")
     for name, value in profile.items():
         values[name] = _known(name, declared, profile_path).check(value, profile_path)
+        sources[name] = profile_path
     for override in overrides:
         name, equals, text = override.partition("=")
         if not equals:
             raise InputError(f"-p {override} lacks its value: write -p {override}=VALUE")
         values[name] = _known(name, declared, "-p").parse(text, "-p")
+        sources[name] = "-p"
+    for name, source in sources.items():
+        declared[name].check_range(values[name], source)
     return values
 
 

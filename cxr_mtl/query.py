@@ -43,3 +43,17 @@ def query_run(
     scores, positions = index.search(normalised(query), k)
     found = index.metadata.iloc[positions[0]].to_dict("records")
     return [{"score": float(score), **row} for score, row in zip(scores[0], found, strict=True)]
+
+
+def describe_index(run: Run) -> str:
+    """One sentence on what `query_run` searches: run, vectors, number of studies and model.
+
+    Raises:
+        InputError: the run has no trained model or index yet.
+    """
+    count = read_json(run / INDEX / "index.json")["count"]
+    source = read_json(run / FINE_TUNED / "fine_tuned.json")["source"]
+    return (
+        f"Searched: the fused vectors, half image and half report, of the {count} test studies of "
+        f"{run.path}, by the model fine-tuned there from {source}."
+    )

@@ -19,7 +19,7 @@ from cxr_mtl.errors import InputError
 from cxr_mtl.features import Features
 from cxr_mtl.files import content_key, write_beside
 from cxr_mtl.last_layer import LastLayer
-from cxr_mtl.losses import LossWeights, multi_task_loss
+from cxr_mtl.losses import LossWeights, SupConOn, multi_task_loss
 from cxr_mtl.memory import keep_freed_memory
 from cxr_mtl.metrics import TIE_TOLERANCE, reciprocal_rank
 
@@ -48,6 +48,7 @@ class TrainingConfig(BaseModel, frozen=True, extra="forbid"):
     temperature: float | None = Field(0.07, gt=0)
     dropout: float = Field(0.1, ge=0, lt=1)
     renormalise_fused: bool = True
+    supcon_on: SupConOn = "fused"
     precision: Literal["float32", "bfloat16"] = "float32"
     seed: int = 0
 
@@ -239,6 +240,7 @@ class _Run:
             self.config.weights,
             temperature,
             self.config.renormalise_fused,
+            self.config.supcon_on,
         )
         self.optimiser.zero_grad(set_to_none=True)
         losses["total"].backward()

@@ -62,12 +62,12 @@ def written_run(name="mine"):
 
 @pytest.mark.usefixtures("frame")
 def test_the_file_gives_the_measurements_back():
-    (path,) = run()
-    assert path.as_posix() == "benchmarks/toy-cpu-quick.json"
+    (path,) = run(size="full")
+    assert path.as_posix() == "benchmarks/toy-cpu-full.json"
     found = json.loads(path.read_text())
     assert [Measurement(**record) for record in found["measurements"]] == TOYS
     assert list(found) == ["machine", "versions", "date", "git", "size", "device", "measurements"]
-    assert (found["size"], found["device"]) == ("quick", "cpu")
+    assert (found["size"], found["device"]) == ("full", "cpu")
     assert found["machine"]["busy_percent"] == 3.0
     assert found["machine"]["rates"] == asdict(Rates(4.0, 3.0, 2.0, 1.0))
 
@@ -75,7 +75,7 @@ def test_the_file_gives_the_measurements_back():
 def test_a_file_without_floors_needs_no_rates(frame, monkeypatch):
     monkeypatch.setattr(bench, "measure_rates", None)
     written_run()
-    (path,) = run(what=["book"], run_name="mine")
+    (path,) = run(what=["book"], size="full", run_name="mine")
     assert path.as_posix() == "benchmarks/book-mine.json"
     assert "rates" not in json.loads(path.read_text())["machine"]
 
@@ -85,6 +85,16 @@ def test_size_and_device_are_passed_on_and_name_the_file(frame, monkeypatch):
     (path,) = run(size="full", device="cuda")
     assert frame == [("full", "cuda")]
     assert path.name == "toy-cuda-full.json"
+
+
+def test_a_quick_run_shows_its_table_and_writes_nothing(frame, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["cxr-mtl", "bench", "--what", "toy"])
+    with pytest.raises(SystemExit) as exit_:
+        cli.main()
+    assert not exit_.value.code
+    assert frame == [("quick", "cpu")]
+    assert "250 loop" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_all_benchmarks_go_into_the_one_file_that_is_asked_for(frame, tmp_path):
@@ -122,7 +132,7 @@ def test_a_run_without_executed_chapters_is_refused():
 def test_other_programs_at_work_are_told_and_recorded(frame, monkeypatch):
     monkeypatch.setattr(bench.psutil, "cpu_percent", lambda interval: 60.4)
     lines = []
-    (path,) = run(report=lines.append)
+    (path,) = run(size="full", report=lines.append)
     assert "processor 60 % busy" in lines[0]
     assert json.loads(path.read_text())["machine"]["busy_percent"] == 60.4
 
@@ -157,13 +167,13 @@ def test_cuda_without_a_gpu_is_refused(frame):
 
 
 def test_the_command_prints_the_table_and_where_the_file_is(frame, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["cxr-mtl", "bench", "--what", "toy"])
+    monkeypatch.setattr(sys, "argv", ["cxr-mtl", "bench", "--what", "toy", "--size", "full"])
     with pytest.raises(SystemExit) as exit_:
         cli.main()
     assert not exit_.value.code
     printed = capsys.readouterr().out
     assert "250 loop" in printed
-    assert "Written: benchmarks/toy-cpu-quick.json" in printed
+    assert "Written: benchmarks/toy-cpu-full.json" in printed
 
 
 def test_every_benchmark_has_a_module_or_is_the_book():

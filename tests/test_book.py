@@ -230,12 +230,36 @@ def test_a_chapter_that_leaves_not_what_it_declares_has_failed(study):
         run_chapters(only=["02"], overrides=["how=empty-handed"], console=QUIET)
 
 
-def test_an_unknown_parameter_is_refused_before_any_work(study, monkeypatch):
+def test_an_unusable_parameter_is_refused_before_any_work(study, monkeypatch):
     monkeypatch.setattr(papermill, "execute_notebook", None)
-    for bad in (["conut=5"], ["run_dir=x"], ["lr=fast"]):
+    edit(study / "book/02_model.py", "how: str", "epochs: int = 3  # passes\nhow: str")
+    for bad in (["conut=5"], ["run_dir=x"], ["lr=fast"], ["epochs=-3"]):
         with pytest.raises(InputError):
             run_chapters(run_name="new", overrides=bad, console=QUIET)
-    assert set(chapter_states(run_name="new").values()) == {"not run yet"}
+    assert not (study / "runs/new").exists()
+
+
+def test_a_run_refused_before_its_first_chapter_leaves_nothing(study):
+    with pytest.raises(InputError, match=r"02_model needs runs/new/studies\.txt"):
+        run_chapters(run_name="new", only=["02"], console=QUIET)
+    assert [path.name for path in (study / "runs").iterdir()] == ["demo"]
+    shutil.rmtree(study / "runs")
+    with pytest.raises(InputError, match="02_model needs"):
+        run_chapters(only=["02"], console=QUIET)
+    assert not (study / "runs").exists()
+
+
+def test_a_refusal_takes_nothing_from_a_run_that_was_there(study):
+    (study / "runs/demo/studies.txt").unlink()
+    before = sorted((study / "runs/demo").iterdir())
+    with pytest.raises(InputError, match="02_model needs"):
+        run_chapters(only=["02"], console=QUIET)
+    assert sorted((study / "runs/demo").iterdir()) == before
+
+
+def test_a_run_that_is_not_there_has_no_states(study):
+    with pytest.raises(InputError, match="there is no run runs/new: make it with"):
+        chapter_states(run_name="new")
     assert not (study / "runs/new").exists()
 
 

@@ -1,6 +1,9 @@
 """The tables on prose pages."""
 
+import pytest
+
 from cxr_mtl.book_tables import model_table, parameter_table
+from cxr_mtl.errors import InputError
 from cxr_mtl.stages import read_chapter
 
 CHAPTER = """\
@@ -18,11 +21,24 @@ def test_a_table_by_model_has_a_column_for_each_model_of_the_run():
         {"model": "tuned", "metric": "accuracy", "k": 1, "value": 0.25},
     ]
     assert model_table("05_x", records, ["hits, k = 5 | metric=accuracy&k=5:.2f"]) == [
-        "| | `tuned` | `base` |",
+        "| | tuned | base |",
         "|:--|:--|:--|",
         "| hits, k = 5 | {num}`05_x?model=tuned&metric=accuracy&k=5:.2f` | "
         "{num}`05_x?model=base&metric=accuracy&k=5:.2f` |",
     ]
+
+
+def test_a_model_without_the_record_has_an_empty_cell():
+    records = [{"model": "tuned", "k": 5, "value": 1}, {"model": "base", "k": 1, "value": 0}]
+    assert (
+        model_table("05_x", records, ["hits | k=5"])[2]
+        == "| hits | {num}`05_x?model=tuned&k=5` |  |"
+    )
+
+
+def test_a_row_that_no_model_has_is_refused():
+    with pytest.raises(InputError, match="no record has k=3"):
+        model_table("05_x", [{"model": "tuned", "k": 5, "value": 1}], ["hits | k=3"])
 
 
 def test_the_table_of_parameters_names_type_default_meaning_and_every_chapter(tmp_path):

@@ -121,6 +121,26 @@ def test_status_says_why_a_chapter_is_stale(command, monkeypatch, capsys):
     assert "stale: parameter [x] changed" in out
 
 
+def test_status_of_a_run_that_is_not_there_says_so(command, tmp_path, monkeypatch, capsys):
+    (tmp_path / "book").symlink_to(Path(__file__).parents[1] / "book")
+    monkeypatch.chdir(tmp_path)
+    assert command("status", "--run", "typo") == 2
+    assert "there is no run runs/typo: make it with" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["book"]
+
+
+@pytest.mark.parametrize("name", ["run", "book", "search"])
+def test_a_value_out_of_range_ends_with_2_before_any_work(
+    command, name, tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "book").symlink_to(Path(__file__).parents[1] / "book")
+    monkeypatch.chdir(tmp_path)
+    assert command(name, "-p", "temperature=0", "--run", "mine") == 2
+    said = "error: -p: temperature = 0.0 is out of range: input should be greater than 0\n"
+    assert capsys.readouterr().err == said
+    assert [path.name for path in tmp_path.iterdir()] == ["book"]
+
+
 def test_search_runs_the_chapters_it_needs_with_as_many_workers(command, monkeypatch, capsys):
     calls = []
     monkeypatch.setattr(book, "run_chapters", lambda *words: calls.append(words) or [])
@@ -150,10 +170,10 @@ def test_query_prints_a_table_or_json(command, module, tmp_path, monkeypatch, ca
 
     monkeypatch.chdir(tmp_path)
     Run("runs/demo")
-    module("query", query_run=query_run)
+    module("query", query_run=query_run, describe_index=lambda run: f"Searched: {run.path} [all].")
     assert command("query", "--text", "effusion", "-k", "3") == 0
     table = capsys.readouterr().out
-    for word in ("7", "0.9877", "abnormal", "Effusion [old]."):
+    for word in ("7", "0.9877", "abnormal", "Effusion [old].", "Searched: runs/demo [all]."):
         assert word in table
     assert command("query", "--image", "a b.png", "--json") == 0
     assert json.loads(capsys.readouterr().out) == HITS
@@ -171,7 +191,7 @@ def test_query_takes_an_image_or_a_text(command, capsys, words):
 
 def test_query_needs_a_run_that_is_there(command, module, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    module("query", query_run=None)
+    module("query", query_run=None, describe_index=None)
     assert command("query", "--text", "a", "--run", "mine") == 2
     assert "there is no run runs/mine" in capsys.readouterr().err
 

@@ -1,32 +1,35 @@
-"""What the last layer costs: counts against PyTorch's, the paths against each other, the files."""
+"""What a step of the last layer costs: counts against PyTorch's, the paths against each other."""
 
-import json
-from dataclasses import asdict
+from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
 from timm.models.vision_transformer import Block
 from torch.utils.flop_counter import FlopCounterMode
 
-from cxr_mtl import bench
 from cxr_mtl.bench_exactness import keep_tokens
 from cxr_mtl.costs import (
+    PLAIN,
+    SINGLE_QUERY,
+    WHOLE_BLOCKS,
+    Setting,
+    StepCost,
     block_multiply_adds,
-    measurement_frame,
-    measurement_notes,
-    read_benchmarks,
-    relative_differences,
+    product_table,
     run_ordinarily,
+    step_costs,
+    step_records,
+    step_table,
     study_batch,
+    time_step,
     training_steps,
 )
-from cxr_mtl.errors import InputError
 from cxr_mtl.last_layer import LastLayer, tower_kinds, trainable_names
 from cxr_mtl.single_query import Projections, attend
-from cxr_mtl.timing import Measurement, Rates, Timing, compared
+from cxr_mtl.timing import Timing
 
 TOKENS, WIDTH, HEADS = 10, 24, 3
+SETTING = Setting(1, "float32", "float32", plain_repeats=1, fast_repeats=2, device="cpu")
 
 
 def counted(work):
@@ -79,6 +82,14 @@ def test_without_keys_and_values_the_products_are_those_of_attend(block):
     assert counted(absorbed) == expected
 
 
+def test_the_products_are_shown_with_how_many_times_fewer_they_are():
+    products = block_multiply_adds(TOKENS, WIDTH, HEADS)
+    shown = product_table(TOKENS, WIDTH, HEADS).data
+    assert shown["multiply-adds"].to_dict() == products
+    fewer = products["every token is a query"] / products["one query"]
+    assert shown["times fewer"].tolist()[:2] == pytest.approx([1, fewer])
+
+
 @pytest.mark.parametrize("unfrozen_blocks", [0, 1, 2])
 def test_blocks_run_ordinarily_give_the_embeddings_of_both_other_paths(
     backbone, studies, unfrozen_blocks
@@ -105,7 +116,7 @@ def test_every_path_trains_the_same_tensors(backbone, studies):
     model, batch = backbone.model, study_batch(backbone, studies.head(6))
     kept = keep_tokens(model, LastLayer(model, 1), batch)
     steps = training_steps(model, batch, lambda: kept, 1, "float32", "cpu")
-    assert len(steps) == 3
+    assert list(steps) == [PLAIN, WHOLE_BLOCKS, SINGLE_QUERY]
     for path, step in steps.items():
         before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
         step()
@@ -123,79 +134,82 @@ def test_a_batch_of_studies_is_in_their_order(backbone, studies):
     assert torch.equal(batch.lengths, (batch.ids != 0).sum(1))
 
 
-def test_a_difference_is_relative_to_its_own_row():
-    theirs = np.array([[3.0, 4.0], [0.3, 0.4]])
-    ours = np.array([[3.0, 4.5], [0.3, 0.5]])
-    assert relative_differences(ours, theirs) == pytest.approx([0.1, 0.2])
-
-
-MEASURED = [
-    compared("train", "plain", "step", Timing(0.5, 0.4, 0.75, 5)),
-    compared("train", "peak", "memory", 3e9, "B", note="mapped files left out"),
-]
+@pytest.mark.parametrize(
+    ("path", "unfrozen_blocks", "timed", "calls"),
+    [
+        (PLAIN, 1, 4, 5),
+        (WHOLE_BLOCKS, 0, 4, 5),
+        (SINGLE_QUERY, 0, 7, 10),
+        (SINGLE_QUERY, 1, 7, 10),
+        (SINGLE_QUERY, 2, 4, 5),
+    ],
+)
+def test_what_runs_no_whole_block_is_timed_more_often(path, unfrozen_blocks, timed, calls):
+    setting = Setting(1, "float32", "float32", plain_repeats=4, fast_repeats=7, device="cpu")
+    called = []
+    timing = time_step(lambda: called.append(1), path, unfrozen_blocks, setting)
+    assert (timing.repeats, len(called)) == (timed, calls)
 
 
 @pytest.fixture
-def folder(monkeypatch, tmp_path):
-    """Benchmarks of training on a CPU, and of a quick size that is not to be shown."""
-    monkeypatch.setattr(bench, "measure_rates", lambda device: Rates(4.0, 3.0, 2.0, 1.0))
-    for size in ("quick", "full"):
-        kept = bench.document(MEASURED, size, "cpu", 0.0)
-        kept["machine"] |= {"cpu": "Toy 1", "cores": 3, "gpu": "Toy 2"}
-        kept |= {"date": "2026-01-02", "versions": {"python": "3.0", "numpy": "9", "torch": "4"}}
-        (tmp_path / f"train-cpu-{size}.json").write_text(json.dumps(kept))
-    return tmp_path
-
-
-def test_a_kept_benchmark_gives_its_measurements_back_with_their_origin(folder):
-    (kept,) = read_benchmarks(folder, "train")
-    assert list(map(asdict, kept.measurements)) == list(map(asdict, MEASURED))
-    assert (
-        kept.origin == "Measured on 2026-01-02 on a CPU (Toy 1, 3 cores) with Python 3.0, torch 4."
+def measured(backbone, studies):
+    """The costs of six studies, the rows read from their cache, and the model's weights before."""
+    model, batch = backbone.model, study_batch(backbone, studies.head(6))
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    images, texts = keep_tokens(model, LastLayer(model, 1), batch)
+    read = []
+    features = SimpleNamespace(
+        images=SimpleNamespace(batch=lambda rows: read.append(rows) or images),
+        texts=SimpleNamespace(batch=lambda rows: texts),
     )
+    return step_costs(model, batch, features, torch.arange(6), SETTING), read, before
 
 
-def test_a_run_on_a_gpu_is_named_after_the_gpu_and_comes_second(folder):
-    kept = json.loads((folder / "train-cpu-full.json").read_text()) | {"device": "cuda"}
-    (folder / "train-cuda-full.json").write_text(json.dumps(kept))
-    by_cpu, by_gpu = read_benchmarks(folder, "train")
-    assert (by_cpu.device, by_gpu.device) == ("cpu", "cuda")
-    assert "on a GPU (Toy 2) with Python 3.0" in by_gpu.origin
+def test_each_path_needs_fewer_operations_than_the_one_before(measured):
+    costs, _, _ = measured
+    assert list(costs) == [PLAIN, WHOLE_BLOCKS, SINGLE_QUERY]
+    assert [cost.time.repeats for cost in costs.values()] == [1, 1, 2]
+    plain, whole_blocks, single_query = (cost.operations for cost in costs.values())
+    assert plain > whole_blocks > single_query > 0
 
 
-def test_measurements_are_shown_in_words_without_empty_columns():
-    slow, memory = MEASURED
-    fast = compared("train", "fast", "step", Timing(0.05, 0.04, 0.06, 5), baseline=slow)
-    skipped = Measurement("train", "huge", "step", None, "s")
-    shown = measurement_frame([memory, slow, fast, skipped])
-    assert shown.loc[3].to_dict() == {
-        "case": "fast",
-        "measured": "step",
-        "value": "50 ms",
+def test_every_step_of_the_fast_path_reads_its_rows_from_the_cache(measured):
+    _, read, _ = measured
+    assert len(read) == 3 + SETTING.fast_repeats + 1  # warming up, timed, counted
+    assert all(torch.equal(rows, torch.arange(6)) for rows in read)
+
+
+def test_measuring_leaves_the_model_as_it_was(measured, backbone):
+    _, _, before = measured
+    after = backbone.model.state_dict()
+    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+
+
+COSTS = {
+    PLAIN: StepCost(Timing(2.0, 1.5, 4.0, 3), 6_000),
+    SINGLE_QUERY: StepCost(Timing(0.05, 0.04, 0.06, 15), 500),
+}
+
+
+def test_records_hold_seconds_with_their_extremes_and_both_ratios_to_plain_open_clip():
+    assert step_records(COSTS) == [
+        {"metric": "step_seconds", "path": PLAIN, "low": 1.5, "high": 4.0, "value": 2.0},
+        {"metric": "times_faster", "path": PLAIN, "value": 1.0},
+        {"metric": "times_fewer_operations", "path": PLAIN, "value": 1.0},
+        {"metric": "step_seconds", "path": SINGLE_QUERY, "low": 0.04, "high": 0.06, "value": 0.05},
+        {"metric": "times_faster", "path": SINGLE_QUERY, "value": 40.0},
+        {"metric": "times_fewer_operations", "path": SINGLE_QUERY, "value": 12.0},
+    ]
+
+
+def test_costs_are_shown_in_words_with_units():
+    shown = step_table(COSTS, pairs=10)
+    assert list(shown.index) == [PLAIN, SINGLE_QUERY]
+    assert shown.loc[SINGLE_QUERY].to_dict() == {
+        "median of a step": "50 ms",
         "from – to": "40 ms – 60 ms",
-        "times better": "10 × row 2",
+        "per pair": "5 ms",
+        "times faster": "40.0",
+        "operations": "500 FLOP",
+        "times fewer": "12.0",
     }
-    assert list(shown["value"]) == ["3 GB", "500 ms", "50 ms", "skipped"]
-    rate = compared("features", "images", "rate", 2e9, "FLOP/s", floor=5e9)
-    assert measurement_frame([rate])["floor is better"].tolist() == ["2.5 ×"]
-
-
-def test_a_note_names_the_rows_it_is_about():
-    slow, memory = MEASURED
-    found = measurement_notes([memory, slow, memory])
-    assert found == ["Rows 1, 3: mapped files left out."]
-    several = measurement_notes([memory, memory, memory, slow, memory])
-    assert several[0] == "Rows 1 to 3, 5: mapped files left out."
-    assert measurement_notes([memory, memory]) == ["All rows: mapped files left out."]
-
-
-def test_a_benchmark_that_was_not_run_is_none(folder):
-    assert read_benchmarks(folder, "search") == []
-
-
-def test_a_wrong_folder_and_a_file_of_something_else_are_named(folder):
-    with pytest.raises(InputError, match="nowhere is not a folder"):
-        read_benchmarks(folder / "nowhere", "train")
-    (folder / "search-cpu-full.json").write_text("{}")
-    with pytest.raises(InputError, match=r"search-cpu-full\.json is not a benchmark's file"):
-        read_benchmarks(folder, "search")

@@ -29,12 +29,12 @@ def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("a,c\n1,2\n", "no column b"),
+        ("a,c\n1,2\n", "lacks the column b: its first line must name a and b"),
         ("a,b,b\n1,2,3\n", "names a column twice"),
         ("a,b\n1,2\n3\n", "line 3, has 1 fields instead of 2"),
         ("a,b\n1,2,3\n", "line 2, has 3 fields"),
         ("a,b\n", "no rows"),
-        ("", "no column a, b"),
+        ("", "lacks the columns a and b: its first line must name a and b"),
         ('a,b\n1,"2\n', "not a readable CSV"),
         (b"a,b\n1,\xe9\n", "not UTF-8"),
         ("a,b\n1,2\n".encode("utf-16"), "not UTF-8"),

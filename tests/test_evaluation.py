@@ -2,22 +2,38 @@ from itertools import product
 
 import numpy as np
 import pytest
-from scipy.stats import permutation_test
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from cxr_mtl.errors import InputError
-from cxr_mtl.evaluation import (
-    MODEL_ROLES,
-    PAPER_TABLES,
-    layout_table,
-    paired_test,
-    paper_value,
-    reciprocal_ranks,
-    table_records,
+from cxr_mtl.evaluation import cell_of, evaluate_tables, reciprocal_ranks
+from cxr_mtl.paper_tables import PAPER_TABLES
+from cxr_mtl.protocol_evaluation import (
+    ceiling_records,
+    chance_records,
+    inflation_records,
+    protocol_records,
 )
+from cxr_mtl.protocols import PROTOCOLS
+from cxr_mtl.relevance import same_label
+from cxr_mtl.splits import duplicate_ceiling
+from cxr_mtl.uncertainty import Bootstrap
 
 DIRECTIONS = ("image_to_text", "text_to_image")
-PROTOCOLS = ("fused", "cross_modal")
+TABLE_PROTOCOLS = ("fused", "cross_modal")
+BOOTSTRAP = Bootstrap(40, seed=0, resamples=100)
+TEXTS = [f"report {i}" for i in range(40)]
+HEADINGS = [["normal"] if i % 2 == 0 else ["Opacity/lung"] for i in range(40)]
+MODEL_ROLES = {
+    "fine_tuned": "fine_tuned",
+    "biomedclip": "biomedclip",
+    "clip": "clip",
+    "demo-biomed": "biomedclip",
+    "demo-general": "clip",
+}
+
+
+def table_records(*arguments):
+    return evaluate_tables(*arguments)[0]
 
 
 def pairs(seed, n=40, d=8, agreement=1.0):
@@ -32,8 +48,12 @@ def unit(x):
     return x / np.linalg.norm(x, axis=1, keepdims=True)
 
 
+def chosen(records, **wanted):
+    return [r for r in records if all(r[key] == value for key, value in wanted.items())]
+
+
 def only(records, **wanted):
-    found = [r for r in records if all(r[key] == value for key, value in wanted.items())]
+    found = chosen(records, **wanted)
     assert len(found) == 1, wanted
     return found[0]
 
@@ -63,6 +83,7 @@ def by_loops(images, texts, labels, direction, protocol):
     ranks = [ranking.index(i) + 1 for i, ranking in enumerate(rankings)]
     values["mrr", None] = np.mean([1 / rank for rank in ranks])
     values["median_rank", None] = np.median(ranks)
+    values["mean_rank", None] = np.mean(ranks)
     values |= {("recall", k): values["accuracy", k] for k in (1, 5, 10)}
     return values
 
@@ -70,37 +91,62 @@ def by_loops(images, texts, labels, direction, protocol):
 @pytest.mark.parametrize("seed", [0, 1])
 def test_every_value_is_the_plain_computation(seed):
     images, texts, labels = pairs(seed)
-    records = table_records(images, texts, labels, "fine_tuned", MODEL_ROLES)
+    records = table_records(images, texts, labels, "fine_tuned", MODEL_ROLES, BOOTSTRAP)
     expected = {
-        key: by_loops(images, texts, labels, *key) for key in product(DIRECTIONS, PROTOCOLS)
+        key: by_loops(images, texts, labels, *key) for key in product(DIRECTIONS, TABLE_PROTOCOLS)
     }
     for r in records:
         value = expected[r["direction"], r["protocol"]][r["metric"], r["k"]]
         assert r["value"] == pytest.approx(value, abs=1e-6), r
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", TABLE_PROTOCOLS)
 def test_records_are_exactly_the_rows_of_the_papers_tables(protocol):
-    records = table_records(*pairs(0), "fine_tuned", None)
-    names = ["table", "direction", "protocol", "model", "metric", "k", "value", "paper"]
-    assert all(list(r) == names for r in records)
+    records = table_records(*pairs(0), "fine_tuned", None, BOOTSTRAP)
+    names = ["table", "direction", "protocol", "model", "metric", "k"]
+    assert all(list(r) == [*names, "value", "low", "high", "paper"] for r in records)
     for table in (1, 2, 3):
         ours = {
             (r["direction"], r["metric"] if r["k"] is None else f"{r['metric']}@{r['k']}")
-            for r in records
-            if (r["table"], r["protocol"]) == (table, protocol)
+            for r in chosen(records, table=table, protocol=protocol)
         }
         papers = PAPER_TABLES[f"table_{table}"]
         assert ours == {(direction, row) for direction in papers for row in papers[direction]}
     keys = [(r["table"], r["direction"], r["protocol"], r["metric"], r["k"]) for r in records]
-    assert len(keys) == len(set(keys)) == 2 * (16 + 11 + 11) + 2 * 5
+    assert len(keys) == len(set(keys)) == 2 * (16 + 11 + 11) + 2 * 6
 
 
-def test_strict_recall_mrr_and_median_rank_belong_to_no_table_and_to_cross_modal_only():
-    extra = [r for r in table_records(*pairs(0), "clip", MODEL_ROLES) if r["table"] is None]
-    rows = [("recall", 1), ("recall", 5), ("recall", 10), ("mrr", None), ("median_rank", None)]
+def test_strict_metrics_belong_to_no_table_and_to_cross_modal_only():
+    extra = chosen(table_records(*pairs(0), "clip", MODEL_ROLES, BOOTSTRAP), table=None)
+    rows = [("recall", 1), ("recall", 5), ("recall", 10)]
+    rows += [("mrr", None), ("median_rank", None), ("mean_rank", None)]
     assert [(r["metric"], r["k"]) for r in extra] == 2 * rows
     assert {r["protocol"] for r in extra} == {"cross_modal"}
+
+
+def test_an_interval_is_the_quantiles_of_the_metric_of_resampled_queries():
+    images, texts, labels = pairs(2)
+    records = table_records(images, texts, labels, "m", None, BOOTSTRAP)
+    scores = unit(images) @ unit(texts).T
+    top, nearest = scores.max(axis=1), scores.argmax(axis=1)
+    ranks = 1 + (scores > np.diag(scores)[:, None]).sum(axis=1)
+    of_queries = {
+        "recall": lambda q: np.mean(ranks[q] <= 5),
+        "mrr": lambda q: np.mean(1 / ranks[q]),
+        "median_rank": lambda q: np.median(ranks[q]),
+        "mean_rank": lambda q: np.mean(ranks[q]),
+        "f1": lambda q: f1_score(labels[q], labels[nearest][q]),
+        "roc_auc": lambda q: roc_auc_score(labels[q], top[q]),
+        "map": lambda q: average_precision_score(labels[q], top[q]),
+    }
+    for metric, value_of in of_queries.items():
+        draws = [value_of(np.repeat(np.arange(40), counts)) for counts in BOOTSTRAP.counts]
+        wanted = {"protocol": "cross_modal", "direction": "image_to_text", "metric": metric}
+        record = only(records, **wanted, k=5 if metric == "recall" else None)
+        assert (record["low"], record["high"]) == pytest.approx(
+            tuple(np.quantile(draws, (0.025, 0.975))), abs=1e-6
+        )
+        assert record["low"] <= record["value"] <= record["high"]
 
 
 @pytest.mark.parametrize(
@@ -114,43 +160,20 @@ def test_strict_recall_mrr_and_median_rank_belong_to_no_table_and_to_cross_modal
     ],
 )
 def test_the_papers_numbers_stand_beside_the_model_that_stands_for_theirs(model, accuracy, auc):
-    records = table_records(*pairs(0), model, MODEL_ROLES)
+    records = table_records(*pairs(0), model, MODEL_ROLES, BOOTSTRAP)
     first = only(
         records, table=1, direction="image_to_text", protocol="fused", metric="accuracy", k=1
     )
     last = only(records, table=3, protocol="fused", metric="roc_auc")
     assert (first["paper"], last["paper"]) == (accuracy, auc)
-    assert all(r["paper"] is not None for r in records if r["protocol"] == "fused")
-    assert all(r["paper"] is None for r in records if r["protocol"] == "cross_modal")
+    assert all(r["paper"] is not None for r in chosen(records, protocol="fused"))
+    assert all(r["paper"] is None for r in chosen(records, protocol="cross_modal"))
 
 
-def test_no_paper_value_without_a_role():
-    assert all(r["paper"] is None for r in table_records(*pairs(0), "fine_tuned", None))
-    assert all(r["paper"] is None for r in table_records(*pairs(0), "mine", MODEL_ROLES))
-
-
-def test_paper_value_reads_the_right_cell():
-    assert paper_value(1, "text_to_image", "accuracy", 10, "fine_tuned") == 0.925
-    assert paper_value(2, "image_to_text", "f1", None, "clip") == 0.9112
-    assert paper_value(2, "text_to_image", "f1", None, "clip") is None
-    assert "Liang" in PAPER_TABLES["source"]
-    with pytest.raises(InputError, match="no model demo-biomed"):
-        paper_value(1, "text_to_image", "accuracy", 10, "demo-biomed")
-
-
-def test_the_fused_protocol_finds_itself_in_pure_noise_and_the_strict_one_does_not():
-    rng = np.random.default_rng(0)
-    labels = np.repeat([0, 1], 200)
-    strict = []
-    for _ in range(5):
-        images, texts = rng.standard_normal((2, 400, 512))
-        records = table_records(images, texts, labels, "noise", None)
-        for direction in DIRECTIONS:
-            wanted = {"table": 1, "direction": direction, "metric": "accuracy", "k": 1}
-            assert only(records, protocol="fused", **wanted)["value"] == 1.0
-            strict.append(only(records, protocol="cross_modal", **wanted)["value"])
-    # 4000 queries with one chance in 400 each: 10 ± 3.2 hits.
-    assert 1 <= 4000 * np.mean(strict) <= 23
+@pytest.mark.parametrize(("model", "roles"), [("fine_tuned", None), ("mine", MODEL_ROLES)])
+def test_no_paper_value_without_a_role(model, roles):
+    records = table_records(*pairs(0), model, roles, BOOTSTRAP)
+    assert all(r["paper"] is None for r in records)
 
 
 def test_equal_reports_share_their_hit_though_rounding_parts_their_embeddings():
@@ -158,8 +181,11 @@ def test_equal_reports_share_their_hit_though_rounding_parts_their_embeddings():
     images[1::2] = images[::2]
     texts = images.copy()
     texts[1::2] += 6e-7 * np.random.default_rng(1).standard_normal((20, 8))
-    records = table_records(images, texts, labels, "twins", None)
-    for direction in DIRECTIONS:
+    strict = table_records(images, texts, labels, "twins", None, BOOTSTRAP)
+    twins = [f"report {i // 2}" for i in range(40)]
+    by_protocol = protocol_records(images, texts, labels, twins, None, "twins", None)
+    by_protocol = chosen(by_protocol, protocol="cross_modal", relevance="own_study")
+    for direction, records in product(DIRECTIONS, (chosen(strict, table=None), by_protocol)):
         wanted = {"table": None, "direction": direction}
         assert only(records, metric="recall", k=1, **wanted)["value"] == pytest.approx(0.5)
         assert only(records, metric="mrr", **wanted)["value"] == pytest.approx(0.75)
@@ -171,16 +197,17 @@ def test_equal_reports_share_their_hit_though_rounding_parts_their_embeddings():
 def test_values_ignore_the_order_of_studies_and_the_length_of_embeddings():
     images, texts, labels = pairs(3)
     order = np.random.default_rng(0).permutation(len(labels))
-    before = table_records(images, texts, labels, "m", None)
-    after = table_records(7 * images[order], texts[order] / 3, labels[order], "m", None)
+    before = table_records(images, texts, labels, "m", None, BOOTSTRAP)
+    after = table_records(7 * images[order], texts[order] / 3, labels[order], "m", None, BOOTSTRAP)
     for a, b in zip(before, after, strict=True):
-        assert a | {"value": 0} == b | {"value": 0}
+        free = {"value": 0, "low": 0, "high": 0}
+        assert a | free == b | free
         assert a["value"] == pytest.approx(b["value"], abs=1e-6)
 
 
 def test_reciprocal_ranks_average_to_the_mrr_of_the_tables():
     images, texts, labels = pairs(4)
-    records = table_records(images, texts, labels, "m", None)
+    records = table_records(images, texts, labels, "m", None, BOOTSTRAP)
     for direction in DIRECTIONS:
         ranks = reciprocal_ranks(images, texts, direction)
         assert ranks.shape == (40,)
@@ -188,85 +215,144 @@ def test_reciprocal_ranks_average_to_the_mrr_of_the_tables():
         assert ranks.mean() == pytest.approx(mrr)
 
 
-def test_layout_is_the_papers_with_ours_beside_the_papers():
-    records = table_records(*pairs(0), "fine_tuned", MODEL_ROLES)
-    records += table_records(*pairs(1), "demo-biomed", MODEL_ROLES)
-    for table, direction in ((2, "image_to_text"), (3, "text_to_image")):
-        wide = layout_table(records, table, "fused")
-        rows = [name for _, name in wide.index]
-        assert rows == list(PAPER_TABLES[f"table_{table}"][direction])
-    wide = layout_table(records, 1, "fused")
-    assert list(wide.columns) == list(product(("fine_tuned", "demo-biomed"), ("ours", "paper")))
-    assert [name for _, name in wide.index] == 2 * list(PAPER_TABLES["table_1"]["image_to_text"])
-    cell = wide.loc[("text_to_image", "accuracy@3")]
-    assert (cell["fine_tuned", "paper"], cell["demo-biomed", "paper"]) == (0.790, 0.695)
-    wanted = {"table": 1, "protocol": "fused", "direction": "text_to_image"}
-    ours = only(records, metric="accuracy", k=3, model="demo-biomed", **wanted)["value"]
-    assert cell["demo-biomed", "ours"] == ours
+def test_protocol_records_of_the_own_study_are_those_of_the_tables():
+    data = pairs(5)
+    tables = table_records(*data, "m", None, BOOTSTRAP)
+    by_protocol = protocol_records(*data, TEXTS, HEADINGS, "m", BOOTSTRAP)
+    same = (("recall", 1), ("recall", 10), ("mrr", None), ("median_rank", None))
+    for (metric, k), direction in product(same, DIRECTIONS):
+        wanted = {"direction": direction, "protocol": "cross_modal", "metric": metric, "k": k}
+        ours = only(by_protocol, relevance="own_study", **wanted)
+        theirs = only(tables, table=None, **wanted)
+        for key in ("value", "low", "high"):
+            assert ours[key] == pytest.approx(theirs[key]), (metric, key)
 
 
-def test_layout_shows_no_paper_column_where_the_paper_has_no_numbers():
-    records = table_records(*pairs(0), "fine_tuned", MODEL_ROLES)
-    assert list(layout_table(records, 2, "cross_modal").columns) == [("fine_tuned", "ours")]
-    with pytest.raises(InputError, match="no record is of table 1"):
-        layout_table([], 1, "fused")
+def test_every_protocol_has_its_measures_and_the_own_item_only_where_it_is_searched():
+    records = protocol_records(*pairs(0), TEXTS, HEADINGS, "m", BOOTSTRAP)
+    by_relevance = [("same_text", "hit", 10), ("same_label", "hit", 10)]
+    by_relevance += [("same_label", "precision", 10), ("same_label", "r_precision", None)]
+    by_relevance += [("same_label", "map", None), ("mesh_overlap", "ndcg", 10)]
+    own = [("own_study", "recall", 1), ("own_study", "recall", 10), ("own_study", "mrr", None)]
+    own += [("own_study", "median_rank", None), ("same_text", "hit", 1)]
+    own += [("same_text", "mrr", None), ("same_text", "median_rank", None)]
+    for protocol in PROTOCOLS:
+        within = "_to_" in protocol
+        for direction in (protocol,) if within else DIRECTIONS:
+            rows = [
+                (r["relevance"], r["metric"], r["k"])
+                for r in chosen(records, protocol=protocol, direction=direction)
+            ]
+            assert rows == (by_relevance if within else own + by_relevance)
+    assert len(records) == 6 * 13 + 2 * 6
 
 
-def test_paired_test_is_the_share_of_all_sign_flips_on_a_small_case():
-    a, b = (
-        np.array([1, 0.5, 1, 0.2, 1, 0.9, 0.3, 1]),
-        np.array([0.5, 0.5, 0.3, 0.4, 0.2, 0.1, 0.3, 0.7]),
-    )
-    differences = a - b
-    flips = [abs(np.dot(signs, differences)) for signs in product((-1, 1), repeat=8)]
-    exact = np.mean(np.array(flips) >= abs(differences.sum()) - 1e-12)
-    assert paired_test(a, b, seed=0, permutations=100_000) == pytest.approx(exact, abs=0.005)
+def test_without_headings_nothing_is_said_about_mesh():
+    records = protocol_records(*pairs(0), TEXTS, None, "m", BOOTSTRAP)
+    assert {r["relevance"] for r in records} == {"own_study", "same_text", "same_label"}
 
 
-def test_paired_test_agrees_with_scipy():
-    rng = np.random.default_rng(0)
-    a = rng.random(100)
-    b = a + 0.1 * rng.standard_normal(100) - 0.012
-    theirs = permutation_test(
-        (a, b),
-        lambda x, y, axis: (x - y).mean(axis=axis),
-        permutation_type="samples",
-        n_resamples=20_000,
-        vectorized=True,
-        rng=np.random.default_rng(1),
-    ).pvalue
-    assert 0.005 < theirs < 0.5
-    assert paired_test(a, b, seed=0, permutations=20_000) == pytest.approx(theirs, abs=0.015)
+def test_a_query_without_another_report_of_its_words_is_undefined_within_a_modality():
+    data, texts = pairs(0), ["clear lungs", "Clear  lungs", *TEXTS[2:]]
+    records = protocol_records(*data, texts, None, "m", BOOTSTRAP)
+    some = only(records, protocol="text_to_text", relevance="same_text")
+    assert some["undefined_queries"] == 38
+    assert some["value"] in (0, 0.5, 1)
+    none = protocol_records(*data, TEXTS, None, "m", BOOTSTRAP)
+    none = only(none, protocol="text_to_text", relevance="same_text")
+    assert none["undefined_queries"] == 40
+    assert (none["value"], none["low"], none["high"]) == (None, None, None)
+    assert all("undefined_queries" not in r for r in chosen(records, protocol="cross_modal"))
 
 
-def test_paired_test_is_two_sided_seeded_and_never_zero():
-    rng = np.random.default_rng(0)
-    a, b = rng.random(200) + 0.5, rng.random(200)
-    assert paired_test(a, b, seed=0) == 1 / 10_001
-    assert paired_test(b, a, seed=0) == 1 / 10_001
-    assert paired_test(a, a, seed=0) == 1.0
-    c = b + 0.02 * rng.standard_normal(200)
-    assert paired_test(b, c, seed=3) == paired_test(b, c, seed=3) == paired_test(c, b, seed=3)
+def test_duplicates_count_as_hits_by_text_and_not_by_study():
+    images, _, labels = pairs(0)
+    texts = np.roll(images, 20, axis=0)
+    words = [f"report {i % 20}" for i in range(40)]
+    records = protocol_records(images, texts, labels, words, None, "m", None)
+    wanted = {"protocol": "cross_modal", "direction": "image_to_text", "k": 1}
+    assert only(records, relevance="same_text", metric="hit", **wanted)["value"] == 1
+    assert only(records, relevance="own_study", metric="recall", **wanted)["value"] == 0
 
 
-def test_p_values_are_uniform_when_nothing_differs():
-    rng = np.random.default_rng(0)
-    p = [paired_test(*rng.random((2, 50)), seed=i, permutations=500) for i in range(300)]
-    assert np.mean(np.array(p) <= 0.05) == pytest.approx(0.05, abs=0.035)
-    assert np.mean(np.array(p) <= 0.5) == pytest.approx(0.5, abs=0.09)
+def test_chance_is_exact():
+    records = chance_records(np.arange(40) % 2, ["same", "same", *TEXTS[2:]], HEADINGS)
+    assert {r["model"] for r in records} == {"chance"}
+    assert all(r["low"] is None and r["high"] is None for r in records)
+    harmonic = sum(1 / rank for rank in range(1, 41))
+    for protocol, direction in product(PROTOCOLS[:3], DIRECTIONS):
+        own = {"protocol": protocol, "direction": direction, "relevance": "own_study"}
+        assert only(records, **own, metric="recall", k=1)["value"] == pytest.approx(1 / 40)
+        assert only(records, **own, metric="recall", k=10)["value"] == pytest.approx(10 / 40)
+        assert only(records, **own, metric="mrr")["value"] == pytest.approx(harmonic / 40)
+        assert only(records, **own, metric="median_rank")["value"] == pytest.approx(20.5)
+    by_label = {"relevance": "same_label", "metric": "precision"}
+    across = only(records, protocol="cross_modal", direction="image_to_text", **by_label)
+    within = only(records, protocol="image_to_image", **by_label)
+    assert across["value"] == pytest.approx(20 / 40)
+    assert within["value"] == pytest.approx(19 / 39)
 
 
-@pytest.mark.parametrize(
-    ("a", "b", "sentence"),
-    [
-        ([1, 2], [1], "lists of one length"),
-        ([], [], "lists of one length"),
-        ([1, np.nan], [1, 2], "NaN or infinite"),
-    ],
-)
-def test_a_paired_test_of_unpaired_values_is_refused(a, b, sentence):
-    with pytest.raises(InputError, match=sentence):
-        paired_test(a, b, seed=0)
+def test_chance_has_the_clinical_relevance_too():
+    by_label = same_label(np.arange(40) % 2)
+    records = chance_records(np.arange(40) % 2, TEXTS, None, by_label)
+    found = chosen(records, relevance="clinical")
+    assert len(found) == 2 * 3 + 2
+    wanted = {"protocol": "cross_modal", "direction": "image_to_text"}
+    assert only(found, **wanted)["value"] == pytest.approx(0.5)
+
+
+def test_the_ceiling_is_what_duplicate_reports_leave():
+    texts = ["a", "A ", "a", "b", "b", *(f"report {i}" for i in range(5))]
+    records = ceiling_records(texts)
+    for direction in DIRECTIONS:
+        own = {"protocol": "cross_modal", "direction": direction, "relevance": "own_study"}
+        top = only(records, **own, metric="recall", k=1)["value"]
+        assert top == pytest.approx(duplicate_ceiling(texts)) == pytest.approx(0.7)
+        assert only(records, **own, metric="recall", k=10)["value"] == pytest.approx(1)
+        mrr = (3 * (1 + 1 / 2 + 1 / 3) / 3 + 2 * (1 + 1 / 2) / 2 + 5) / 10
+        assert only(records, **own, metric="mrr")["value"] == pytest.approx(mrr)
+    assert {record["metric"] for record in records} == {"recall", "mrr"}
+    assert len(records) == 2 * 3
+
+
+def test_inflation_is_the_ratio_of_the_two_mrr_and_its_interval_that_of_resampled_queries():
+    images, texts, _ = pairs(0, d=64, agreement=0.3)
+    records = inflation_records(images, texts, "noise", BOOTSTRAP)
+    v, t = unit(images), unit(texts)
+    for record, (queries, items) in zip(records, [(v, t), (t, v)], strict=True):
+        ranks = [
+            1 + (scores > np.diag(scores)[:, None]).sum(axis=1)
+            for scores in (queries @ unit(v + t).T, queries @ items.T)
+        ]
+        fused, strict = 1 / np.array(ranks)
+        assert record["value"] == pytest.approx(fused.mean() / strict.mean())
+        assert record["value"] > 2
+        ratios = []
+        for counts in BOOTSTRAP.counts:
+            drawn = np.repeat(np.arange(40), counts)
+            ratios.append(fused[drawn].mean() / strict[drawn].mean())
+        ends = tuple(np.quantile(ratios, (0.025, 0.975)))
+        assert (record["low"], record["high"]) == pytest.approx(ends)
+    about = {"table": None, "protocol": "fused", "model": "noise", "metric": "mrr_inflation"}
+    about |= {"k": None, "relevance": "own_study", "paper": None}
+    assert all(about.items() <= record.items() for record in records)
+    assert [record["direction"] for record in records] == list(DIRECTIONS)
+
+
+def test_inflation_worked_by_hand():
+    images, texts = np.array([[1.0, 0], [0, 1]]), np.array([[0, 1.0], [0.8, 0.6]])
+    # Across, every query ranks its own item second: 0 and 0.6 behind 0.8 and 1. Fused, the images
+    # rank it first, 0.71 and 0.89 ahead of 0.45 and 0.71, and the reports second again, 0.71 and
+    # 0.89 behind 0.89 and 0.99.
+    records = inflation_records(images, texts, "m", Bootstrap(2, seed=0, resamples=100))
+    assert [record["value"] for record in records] == pytest.approx([2, 1])
+
+
+def test_a_random_order_is_inflated_by_nothing():
+    equal = np.ones((40, 1))
+    for record in inflation_records(equal, equal, "chance", BOOTSTRAP):
+        assert (record["value"], record["low"], record["high"]) == pytest.approx((1, 1, 1))
 
 
 def spoiled(value):
@@ -289,6 +375,43 @@ def spoiled(value):
     ],
 )
 def test_data_that_cannot_be_evaluated_are_refused_before_any_number(data, sentence, monkeypatch):
-    monkeypatch.setattr("cxr_mtl.evaluation._scores", None)
+    monkeypatch.setattr("cxr_mtl.protocols.Search.scores", None)
     with pytest.raises(InputError, match=sentence):
-        table_records(*data, "fine_tuned", MODEL_ROLES)
+        table_records(*data, "fine_tuned", MODEL_ROLES, BOOTSTRAP)
+    with pytest.raises(InputError, match=sentence):
+        protocol_records(*data, TEXTS, HEADINGS, "fine_tuned", BOOTSTRAP)
+
+
+@pytest.mark.parametrize(
+    ("texts", "headings", "sentence"),
+    [
+        (TEXTS[1:], HEADINGS, "40 studies have 39 reports"),
+        (TEXTS, HEADINGS[1:], "40 studies have 39 lists of headings"),
+    ],
+)
+def test_reports_or_headings_of_other_studies_are_refused(texts, headings, sentence):
+    with pytest.raises(InputError, match=sentence):
+        protocol_records(*pairs(0), texts, headings, "m", BOOTSTRAP)
+
+
+def test_a_bootstrap_of_another_test_set_is_refused():
+    with pytest.raises(InputError, match="39 studies"):
+        table_records(*pairs(0), "m", None, Bootstrap(39, seed=0, resamples=100))
+    with pytest.raises(InputError, match="draws from 39 studies, not from 40"):
+        inflation_records(*pairs(0)[:2], "m", Bootstrap(39, seed=0, resamples=100))
+
+
+@pytest.mark.parametrize("texts", [[], ["one"]])
+def test_a_ceiling_of_fewer_than_two_reports_is_refused(texts):
+    with pytest.raises(InputError, match="at least"):
+        ceiling_records(texts)
+
+
+def test_the_values_of_each_query_have_the_records_means():
+    records, values = evaluate_tables(*pairs(0), "m", None, BOOTSTRAP)
+    means = {cell_of(r): r["value"] for r in records}
+    assert {cell: v.mean() for cell, v in values.items()} == pytest.approx(
+        {cell: means[cell] for cell in values}
+    )
+    without = {cell.metric for cell in means if cell not in values}
+    assert without == {"f1", "roc_auc", "map", "median_rank"}

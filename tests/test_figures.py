@@ -88,7 +88,7 @@ def test_training_curves_draw_every_step_and_epoch():
 
 def test_the_search_history_shows_complete_trials_and_the_best_so_far(study):
     history, importance = figures.search_history(study).axes
-    np.testing.assert_allclose(points(history, "trial"), list(enumerate(VALUES)))
+    np.testing.assert_allclose(points(history, "trial"), list(enumerate(VALUES, 1)))
     best = np.maximum.accumulate(VALUES)
     np.testing.assert_allclose(line(history, "best so far").get_ydata(), best)
     named = {label.get_text() for label in importance.get_yticklabels()}
@@ -107,6 +107,16 @@ def test_the_slices_mark_the_papers_weights_and_the_best_trial(study):
         np.testing.assert_allclose(points(axis, "best"), [[tried[2], 0.30]])
         assert axis.get_xlim() == (low, high)
         assert axis.get_xlabel() == figures.LOSS_NAMES[name]
+        assert not any(drawn.get_clip_on() for drawn in axis.collections)
+
+
+def test_trials_keep_their_numbers_from_1_where_others_were_pruned(study):
+    early = optuna.create_study(direction="maximize")
+    early.add_trials([study.trials[6], *study.trials[:6]])
+    history = figures.search_history(early).axes[0]
+    np.testing.assert_array_equal(points(history, "trial")[:, 0], range(2, 8))
+    colours = figures.search_slices(early).axes[0].collections[0].get_array()
+    np.testing.assert_array_equal(colours, range(2, 8))
 
 
 def test_parallel_coordinates_scale_each_weight_by_its_range(study):

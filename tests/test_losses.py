@@ -117,6 +117,27 @@ def test_renormalise_false_feeds_the_short_vectors_of_algorithm_1():
     assert losses["total"] == losses["supcon"]
 
 
+@pytest.mark.parametrize("renormalise", [True, False])
+@pytest.mark.parametrize(("supcon_on", "seen"), [("image", 0), ("text", 1)])
+def test_supcon_of_one_modality_sees_its_unit_embeddings_alone(supcon_on, seen, renormalise):
+    images, texts, logits = normal(0, 6, 4), normal(1, 6, 4), normal(2, 6)
+    labels, weights = torch.tensor([0, 1, 1, 0, 1, 0]), LossWeights(1, 1, 1)
+    arguments = (images, texts, logits, labels, weights, TAU, renormalise)
+    losses, fused = multi_task_loss(*arguments, supcon_on), multi_task_loss(*arguments)
+    expected = supcon_by_loops([unit(x) for x in (images, texts)[seen].tolist()], labels, TAU)
+    assert losses["supcon"].item() == pytest.approx(expected, rel=0, abs=1e-10)
+    assert (losses["bce"], losses["clip"]) == (fused["bce"], fused["clip"])
+
+
+def test_an_unknown_input_of_the_supcon_loss_is_refused():
+    labels, weights = torch.tensor([0, 1]), LossWeights(1, 1, 1)
+    embeddings = points(0, 90)
+    with pytest.raises(InputError, match=r"supcon_on='both'.*fused, image, text"):
+        multi_task_loss(
+            embeddings, embeddings, torch.zeros(2), labels, weights, TAU, supcon_on="both"
+        )
+
+
 def test_gradients_of_every_input_and_of_a_learned_temperature_are_right():
     inputs = [normal(0, 5, 3), normal(1, 5, 3), normal(2, 5), torch.tensor(0.4).double()]
     inputs = [x.requires_grad_() for x in inputs]

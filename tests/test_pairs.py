@@ -80,8 +80,8 @@ def test_unusable_rows_are_dropped_with_their_reason(folder):
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (["image,label", "images/a.png,0"], "no column text"),
-        (["picture,caption", "images/a.png,t"], "no column image, text"),
+        (["image,label", "images/a.png,0"], "lacks the column text: its first line"),
+        (["picture,caption", "images/a.png,t"], "lacks the columns image and text: its first line"),
         (["image,text,label"], "no rows"),
         (["image,text,label", "images/a.png,t,0", "images/b.png,t,2"], "line 3, has the label '2'"),
         (["image,text,label", "images/a.png,t,"], "line 2, has the label ''"),

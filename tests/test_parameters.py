@@ -4,12 +4,14 @@ import pytest
 
 from cxr_mtl.errors import InputError
 from cxr_mtl.parameters import (
+    RANGES,
     merge_declarations,
     read_parameters,
     read_profile,
     resolve,
     write_parameters,
 )
+from cxr_mtl.trainer import TrainingConfig, given_weights
 
 CELL = """\
 run_dir: str = "runs/demo"  # folder of the run
@@ -104,6 +106,49 @@ def test_the_command_line_is_read_by_the_declared_type(override, value):
 def test_a_command_line_value_of_another_type_is_refused(override):
     with pytest.raises(InputError, match=f"-p: {override.partition('=')[0]} = .* is not of type"):
         value_of(override)
+
+
+@pytest.mark.parametrize(
+    ("declaration", "override", "reason"),
+    [
+        ("epochs: int = 20", "epochs=-3", "input should be greater than or equal to 1"),
+        ("temperature: float | None = None", "temperature=0", "input should be greater than 0"),
+        ("validation_fraction: float = 0.1", "validation_fraction=1", "should be less than 1"),
+        ("trials: int = 20", "trials=0", "greater than or equal to 1"),
+        ("seed: int = 0", "seed=-1", "greater than or equal to 0"),
+    ],
+)
+def test_a_value_out_of_its_range_is_refused(declaration, override, reason):
+    declared = read_parameters(declaration, "04_training")
+    assert resolve(declared, {}, "") == {name: p.default for name, p in declared.items()}
+    name, _, text = override.partition("=")
+    with pytest.raises(InputError, match=f"^-p: {name} = .* is out of range: .*{reason}"):
+        resolve(declared, {}, "", [override])
+    with pytest.raises(InputError, match=rf"^demo\.yml: {name} = .* is out of range"):
+        resolve(declared, {name: declared[name].parse(text, "")}, "demo.yml")
+
+
+@pytest.mark.parametrize("weights", [[1.0, 2.0], [1.0, -0.5, 1.0], [0.0, 0.0, 0.0], []])
+def test_loss_weights_are_refused_where_the_trainer_refuses_them(weights):
+    declared = read_parameters("weights: list[float] | None = None", "04_training")
+    for usable in (None, [0.0, 0.0, 1.0]):
+        assert resolve(declared, {"weights": usable}, "demo.yml") == {"weights": usable}
+    with pytest.raises(InputError, match="is out of range: give three numbers of at least 0"):
+        resolve(declared, {"weights": weights}, "demo.yml")
+    with pytest.raises(InputError):
+        given_weights(weights)
+
+
+def test_the_ranges_of_training_are_the_trainers():
+    fields = {n: field for n, field in TrainingConfig.model_fields.items() if field.metadata}
+    assert len(fields) == 8
+    for name, field in fields.items():
+        assert RANGES[name].metadata == field.metadata, name
+    assert RANGES["search_epochs"].metadata == fields["epochs"].metadata
+
+
+def test_a_value_that_another_replaces_may_be_out_of_range():
+    assert resolve(DECLARED, {"epochs": 0}, "demo.yml", ["epochs=5"])["epochs"] == 5
 
 
 def test_an_unknown_name_is_refused_with_the_nearest_known_one():

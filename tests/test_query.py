@@ -11,7 +11,7 @@ from cxr_mtl.errors import InputError
 from cxr_mtl.features import compute_features, embed
 from cxr_mtl.fine_tuned import load_fine_tuned, save_fine_tuned
 from cxr_mtl.last_layer import LastLayer, freeze
-from cxr_mtl.query import query_run
+from cxr_mtl.query import describe_index, query_run
 from cxr_mtl.retrieval import Index, fused_vectors
 from cxr_mtl.runs import Run
 from cxr_mtl.trainer import TrainingConfig, train
@@ -69,6 +69,13 @@ def test_k_hits_come_back_and_are_plain_json(finished):
     assert json.loads(json.dumps(hits)) == hits
     assert len(hits) == 3
     assert set(hits[0]) == {"study", "score", "label", "image", "text"}
+
+
+def test_the_index_is_described_by_its_run_studies_and_model(finished, source):
+    run, _ = finished
+    said = describe_index(run)
+    for words in (f"24 test studies of {run.path}", "fused vectors", f"there from {source}"):
+        assert words in said
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from cxr_mtl.backbones import load_backbone
 from cxr_mtl.dataset import load_dataset
-from cxr_mtl.evaluation import table_records
+from cxr_mtl.evaluation import evaluate_tables
 from cxr_mtl.features import compute_features, embed
 from cxr_mtl.files import sha256_of_file
 from cxr_mtl.fine_tuned import load_fine_tuned, save_fine_tuned
@@ -24,6 +24,7 @@ from cxr_mtl.retrieval import Index, fused_vectors
 from cxr_mtl.runs import Run
 from cxr_mtl.splits import split_studies
 from cxr_mtl.trainer import TrainingConfig, embed_rows, train
+from cxr_mtl.uncertainty import Bootstrap
 
 pytestmark = pytest.mark.skipif(
     "CXR_MTL_TEST_DATA" not in os.environ, reason="CXR_MTL_TEST_DATA is not set"
@@ -141,7 +142,9 @@ def test_the_saved_index_finds_what_brute_force_over_fused_vectors_finds(done):
 
 
 def test_the_tables_records_are_complete_and_right(done):
-    records = table_records(*done.embeddings, done.test["label"], "fine_tuned", None)
+    bootstrap = Bootstrap(len(done.test), seed=0, resamples=100)
+    labels = done.test["label"]
+    records, _ = evaluate_tables(*done.embeddings, labels, "fine_tuned", None, bootstrap)
     expected = set()
     for direction, by_label in (("image_to_text", 2), ("text_to_image", 3)):
         for protocol in ("fused", "cross_modal"):
@@ -152,7 +155,9 @@ def test_the_tables_records_are_complete_and_right(done):
             names = ("f1", "roc_auc", "map")
             expected |= {(by_label, direction, protocol, m, None) for m in names}
         expected |= {(None, direction, "cross_modal", "recall", k) for k in (1, 5, 10)}
-        expected |= {(None, direction, "cross_modal", m, None) for m in ("mrr", "median_rank")}
+        expected |= {
+            (None, direction, "cross_modal", m, None) for m in ("mrr", "median_rank", "mean_rank")
+        }
     columns = ("table", "direction", "protocol", "metric", "k")
     values = {tuple(r[c] for c in columns): r["value"] for r in records}
     assert set(values) == expected

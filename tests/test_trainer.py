@@ -157,6 +157,21 @@ def test_unknown_labels_train_the_clip_loss_alone(start, features, labels):
         train(start, features, unknown, TRAIN, VALIDATION, TrainingConfig(**SMALL))
 
 
+def test_the_supcon_loss_may_see_one_modality_and_sees_the_fused_embeddings_by_default(
+    start, features, labels
+):
+    arguments = (start, features, labels, TRAIN, VALIDATION)
+    trained = {
+        on: train(*arguments, TrainingConfig(**SMALL, supcon_on=on))
+        for on in ("fused", "image", "text")
+    }
+    assert _equal(trained["fused"], train(*arguments, TrainingConfig(**SMALL)))
+    first = {on: one.steps["supcon"].iloc[0] for on, one in trained.items()}
+    assert len(set(first.values())) == 3
+    with pytest.raises(InputError, match="supcon_on is 'both'"):
+        TrainingConfig(supcon_on="both")
+
+
 def test_a_batch_larger_than_the_data_is_refused(start, features, labels):
     with pytest.raises(InputError, match="batch_size is 128 but there are only 18"):
         train(start, features, labels, TRAIN, VALIDATION, TrainingConfig())

@@ -1,0 +1,496 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   cxr_mtl:
+#     needs: [studies.parquet, models.json, embeddings]
+#     leaves: [results/08_evidence.json]
+# ---
+
+# %% [markdown]
+# # What the tables can say
+#
+# **You will learn** why a model of random vectors can reach an accuracy of 1 in the paper's
+# protocol, how each metric of retrieval is computed by hand, how the same models rank under five
+# protocols, and which of the paper's differences could be more than luck. **It needs** the
+# embeddings of [the retrieval chapter](05_retrieval).
+
+# %% tags=["hide-input"]
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from safetensors.numpy import load_file
+
+from cxr_mtl import ranked
+from cxr_mtl.clinical import clinical_overlap, read_chexbert
+from cxr_mtl.controls import CONTROLS, control_embeddings
+from cxr_mtl.data_evidence import (
+    duplicate_reports,
+    label_and_impression,
+    missing_sections,
+)
+from cxr_mtl.figures import use_theme
+from cxr_mtl.files import read_json, read_table
+from cxr_mtl.interval_figures import interval_plot
+from cxr_mtl.paper_scale import paper_differences
+from cxr_mtl.protocol_evaluation import (
+    ceiling_records,
+    chance_records,
+    inflation_records,
+    protocol_records,
+)
+from cxr_mtl.result_tables import (
+    metric_name,
+    model_name,
+    readable,
+    results_table,
+)
+from cxr_mtl.retrieval import fused_vectors, normalised
+from cxr_mtl.runs import Run
+from cxr_mtl.uncertainty import Bootstrap
+
+use_theme()
+
+# %% tags=["parameters"]
+run_dir: str = "runs/demo"  # folder of this run
+chexbert_csv: Path | None = (
+    None  # CheXbert's labels of the test reports, with a column study
+)
+seed: int = 0  # seed of every random choice
+
+# %% [markdown]
+# ## Ten lines that find everything and know nothing
+#
+# Draw an image vector and a report vector for each of 400 studies, all at random. Nothing in
+# them says which report belongs to which image. Fuse and search them as the paper does:
+
+# %%
+rng = np.random.default_rng(seed)
+v, t = (normalised(rng.standard_normal((400, 512))) for _ in range(2))
+f = fused_vectors(v, t)
+own = np.arange(400)
+leak = {
+    "fused": float(((v @ f.T).argmax(axis=1) == own).mean()),
+    "cross_modal": float(((v @ t.T).argmax(axis=1) == own).mean()),
+}
+pd.Series(leak, name="accuracy@1").rename(
+    index=readable
+).to_frame().style.format("{:.4f}")
+
+# %% [markdown]
+# Against fused vectors random directions are right in
+# {num}`08_evidence?control=ten_lines&protocol=fused:.1%` of the cases; against reports alone in
+# {num}`08_evidence?control=ten_lines&protocol=cross_modal:.2%`, and chance is 1 in 400. The score
+# of a query $v_i$ with its own target is
+#
+# ```{math}
+# :label: eq-leak
+# v_i \cdot f_i = \frac{v_i \cdot v_i + v_i \cdot t_i}{\lVert v_i + t_i \rVert}
+#               = \sqrt{\frac{1 + v_i \cdot t_i}{2}},
+# ```
+#
+# about 0.71 even if $v_i \cdot t_i = 0$: the query meets itself. With any other target $j$ it is
+# about 0 here, since random directions are far from each other. A high accuracy@1 under this
+# protocol is therefore no evidence that a model knows which report belongs to an image: far apart
+# images reach it too. Nor is a low one evidence against it: where images lie close together, any
+# target is half of what the query looks for.
+#
+# ## Every metric by hand
+#
+# Five studies, a query with the label *abnormal*, and the scores of its search:
+
+# %%
+five = pd.DataFrame(
+    {
+        "study": list("ABCDE"),
+        "score": [0.90, 0.70, 0.70, 0.40, 0.10],
+        "label": ["normal", "abnormal", "normal", "abnormal", "abnormal"],
+        "own study": [False, True, False, False, False],
+    }
+).set_index("study")
+five
+
+# %% [markdown]
+# Studies B and C have the same score, as two equal reports have. No order of the two is the right
+# one, so a metric is its expectation over both orders:
+#
+# - the **rank** of the own study B is 2 or 3, expected 2.5; **MRR** takes the expected reciprocal,
+#   $(1/2 + 1/3)/2$;
+# - **recall@k**: the share of what is relevant that stands among the top k. With the own study
+#   alone relevant, recall@2 is 1/2: B is second in one of two orders. The paper's *accuracy@k* is
+#   this number;
+# - **hit@k**: is *anything* relevant among the top k? With the label as relevance, hit@2 is 1/2
+#   and hit@3 is 1. The paper calls it *precision@k*, but it can only rise with k;
+# - **precision@k**: the share of the top k that is relevant: precision@3 is 1/3 in both orders;
+# - **R-precision**: precision at as many places as there are relevant studies, here three;
+# - **average precision**: precision at the place of each relevant study, averaged; its mean over
+#   queries is **mAP**. (The paper's *mAP* is another thing: see [Tables II and III](05_retrieval).)
+# - **nDCG@k**: relevance in grades, discounted by $1/\log_2(1 + \text{place})$ and divided by the
+#   best possible sum.
+
+# %%
+scores = five["score"].to_numpy()[None]
+relevance = {
+    "own study": five["own study"].to_numpy(dtype=float)[None],
+    "same label": (five["label"] == "abnormal").to_numpy(dtype=float)[None],
+}
+measures = {
+    "recall@2": lambda found: ranked.recall_at_k(found, 2),
+    "hit@2": lambda found: ranked.hit_at_k(found, 2),
+    "precision@3": lambda found: ranked.precision_at_k(found, 3),
+    "R-precision": ranked.r_precision,
+    "average precision": ranked.average_precision,
+    "reciprocal rank": ranked.reciprocal_rank,
+    "nDCG@3": lambda found: ranked.ndcg(found, 3),
+}
+pd.DataFrame(
+    {
+        name: {
+            measure: of(ranked.rank_items(scores, relevant))[0]
+            for measure, of in measures.items()
+        }
+        for name, relevant in relevance.items()
+    }
+).style.format("{:.3f}")
+
+# %% [markdown]
+# Most of the first column can be checked in the head; for the second, average precision in five
+# lines, one order after the other:
+
+# %%
+by_order = []
+for order in ("ABCDE", "ACBDE"):
+    found = [five["label"][study] == "abnormal" for study in order]
+    at = [
+        sum(found[: place + 1]) / (place + 1)
+        for place in range(5)
+        if found[place]
+    ]
+    by_order.append(sum(at) / len(at))
+print(
+    f"{by_order[0]:.3f} and {by_order[1]:.3f}, expected {np.mean(by_order):.3f}"
+)
+
+# %% [markdown]
+# ## Five protocols, one set of embeddings
+#
+# | protocol | query | items |
+# |---|---|---|
+# | fused (the paper's) | an image or a report | the fused vector of every study, the query's own half included |
+# | fused, query left out | an image or a report | fused vectors, but of the own study only the other modality |
+# | cross-modal | an image (a report) | all reports (all images) |
+# | image → image | an image | all other images; right is what has the same label |
+# | report → report | a report | all other reports; right is what has the same label |
+#
+# The second looks like a mend of the first and is not quite one: the own study is the only item
+# made of one modality. Where images and reports of a model lie apart, as they do in CLIP-like
+# models, it can be told by its kind; here it is pushed *back*, since the other items carry an
+# image half that any image is near to.
+#
+# Beside the models stand controls that have nothing to say across modalities: *random vectors*;
+# *shuffled pairs*, where each image gets the report of another study, so that the right report is
+# never its own and a good model may fall below chance; and *images, random
+# reports* and *reports, random images*, where one half is noise. *Chance* ties everything. The
+# *duplicate ceiling* is a ranker that puts every report with the query's own text first: no model
+# can tell those apart.
+
+# %%
+run = Run(run_dir)
+studies = read_table(run / "studies.parquet")
+test = studies[studies["split"] == "test"].reset_index(drop=True)
+labels, texts = test["label"].to_numpy(), list(test["text"])
+headings = list(test["mesh_major"]) if "mesh_major" in test else None
+clinical = (
+    clinical_overlap(read_chexbert(chexbert_csv, list(test["study"])))
+    if chexbert_csv
+    else None
+)
+models = read_json(run / "models.json")
+names = (
+    "fine_tuned",
+    models["fine_tuned_from"]["name"],
+    models["general"]["name"],
+)
+embeddings = {}
+for name in names:
+    stored = load_file(
+        run / "embeddings" / f"{name.replace('/', '_')}.safetensors"
+    )
+    embeddings[name] = stored["image"], stored["text"]
+for name in CONTROLS:
+    embeddings[name] = control_embeddings(
+        name, *embeddings["fine_tuned"], seed
+    )
+
+bootstrap = Bootstrap(len(test), seed=seed)
+records = [
+    record
+    for name, (images, reports) in embeddings.items()
+    for record in protocol_records(
+        images, reports, labels, texts, headings, name, bootstrap, clinical
+    )
+]
+records += chance_records(labels, texts, headings, clinical)
+records += ceiling_records(texts)
+
+# %%
+MODEL = {"": model_name}
+SEARCH = (
+    lambda r: readable(r["protocol"]),
+    lambda r: readable(r["direction"]),
+)
+
+
+def choose(metric, k, relevance="own_study"):
+    return [
+        r
+        for r in records
+        if (r["metric"], r["k"], r["relevance"]) == (metric, k, relevance)
+    ]
+
+
+results_table(choose("recall", 1), MODEL, SEARCH)
+
+# %% [markdown]
+# How far does the fused protocol inflate? The mean reciprocal rank under it and under the
+# cross-modal protocol, and the one as a multiple of the other:
+
+# %%
+inflated = [
+    record
+    for name, (images, reports) in embeddings.items()
+    for record in inflation_records(images, reports, name, bootstrap)
+]
+mrr = [
+    r
+    for r in choose("mrr", None)
+    if r["protocol"] in ("fused", "cross_modal")
+    and r["model"] != "duplicate ceiling"
+]
+factors = [{**r, "protocol": "fused / cross-modal"} for r in inflated]
+results_table(mrr + factors, MODEL, SEARCH)
+
+# %% mystnb={"figure": {"name": "fig-protocols", "caption": "Recall@10 of the own study under three protocols, images as queries, with 95 % intervals. The dashed line is chance."}, "image": {"alt": "Recall at 10 of models and controls under the fused, the query-excluding and the cross-modal protocol, as points with intervals"}}
+interval_plot(
+    [r for r in choose("recall", 10) if r["direction"] == "image_to_text"],
+    panel="protocol",
+    chance=10 / len(test),
+    title="recall@10 of the own study",
+)
+# %% [markdown]
+# Under the fused protocol the control without any report, *images, random reports*, has its own
+# study first for
+# {num}`08_evidence?protocol=fused&direction=image_to_text&model=image_only&relevance=own_study&metric=recall&k=1:.1%`
+# of the images; random vectors for
+# {num}`08_evidence?protocol=fused&direction=image_to_text&model=random&relevance=own_study&metric=recall&k=1:.1%`;
+# the fine-tuned model for
+# {num}`08_evidence?protocol=fused&direction=image_to_text&model=fine_tuned&relevance=own_study&metric=recall&k=1:.1%`.
+# Random vectors beat every model there, so the protocol cannot say which model retrieves well, even where
+# it happens to put them in the right order. Under the cross-modal protocol the controls are at
+# chance: random vectors find
+# {num}`08_evidence?protocol=cross_modal&direction=image_to_text&model=random&relevance=own_study&metric=recall&k=1:.1%`.
+#
+# ## More than one right answer
+#
+# Counting only the own study as right is harsh: a report with the very same words is no error, and
+# one that names the same findings is a good answer. *Same report text* counts word-for-word
+# duplicates as hits. *Same label* asks for normal or abnormal alone. *MeSH overlap* grades two
+# studies by the headings they share: a heading counts first, then its qualifiers (side, site,
+# severity). Clinical similarity by a model that reads reports is not made up here: label the test
+# reports with CheXbert {cite}`smit2020` and name its file in `chexbert_csv`, and rows *clinical*
+# appear, the overlap of the findings it calls present or uncertain.
+
+# %%
+CROSS = [
+    r
+    for r in records
+    if r["protocol"] == "cross_modal" and r["model"] not in CONTROLS
+]
+results_table(
+    [r for r in CROSS if r["relevance"] != "own_study"],
+    {
+        "query": lambda r: readable(r["direction"]),
+        "relevant": lambda r: readable(r["relevance"]),
+        "metric": metric_name,
+    },
+)
+
+# %% [markdown]
+# Within one modality nothing crosses over: reports find reports of their label easily, since they
+# name what the label is made from.
+
+# %%
+WITHIN = [
+    r for r in records if r["protocol"] in ("image_to_image", "text_to_text")
+]
+results_table(
+    [
+        r
+        for r in WITHIN
+        if r["model"] not in CONTROLS and r["relevance"] == "same_label"
+    ],
+    {"query": lambda r: readable(r["direction"]), "metric": metric_name},
+)
+
+# %% [markdown]
+# ## What the data allow
+#
+# Reports that stand word for word elsewhere: how many studies of each part have a twin in another
+# part, and in their own. What a model learnt from a training report it knows of its twin in the
+# test set too.
+
+# %%
+PARTS = ["train", "validation", "test"]
+
+
+def counted(table, rows, columns):
+    table = table.assign(
+        cell=[
+            f"{r.count} ({r.share:.1%})"
+            for r in table.itertuples(index=False)
+        ]
+    )
+    return table.pivot_table(
+        "cell", rows, columns, aggfunc="first", sort=False
+    )
+
+
+counted(duplicate_reports(studies), "split", "measure").loc[PARTS]
+
+# %% [markdown]
+# The label comes from MeSH indexing. The impression often says otherwise: abnormal by the index may
+# be an old scar, and "no acute disease" to the radiologist. Counted are impressions with the words
+# "no acute" or "no active"; other wordings, such as "no evidence of acute disease", are not, so the
+# true numbers are higher.
+
+# %%
+SECTIONED = {"findings", "impression"} <= set(studies.columns)
+NO_SECTIONS = "These studies are pairs of image and text: their reports have no sections to count."
+CLASSES = {0: "normal", 1: "abnormal"}
+counted(
+    label_and_impression(studies).replace({"label": CLASSES}),
+    "label",
+    "impression",
+) if SECTIONED else NO_SECTIONS
+
+# %% [markdown]
+# Reports without one of the two sections; the text is then the other one:
+
+# %%
+counted(
+    missing_sections(studies).replace({"label": CLASSES}),
+    ["split", "label"],
+    "section",
+) if SECTIONED else NO_SECTIONS
+
+# %% [markdown]
+# What changing these choices does to the tables is measured in [the next chapter](09_ablations).
+#
+# ## Is .938 less than .948?
+#
+# The paper tests 400 queries and gives no interval. Without the outcome of each query no test can
+# be repeated, but a bound can: the surest possible case is that every query on which two models
+# differ speaks for the same model. An exact McNemar test {cite}`mcnemar1947` then has
+# $p = 2 \cdot 2^{-|d|}$ with $d$ the difference as a number of queries. If even this is above 0.05,
+# no outcome of the queries could make the difference significant by this test. The other column is
+# the p-value of Fisher's exact test, had the two models answered different queries. In brackets
+# both after correction for the number of rows {cite}`holm1979`.
+
+# %%
+differences = {
+    other: paper_differences(other) for other in ("biomedclip", "clip")
+}
+first = differences["biomedclip"].query("table == 1")
+pd.DataFrame(
+    {
+        "Table I": [
+            f"{readable(r.direction)}, {r.metric}" for r in first.itertuples()
+        ],
+        "fine-tuned": first["fine_tuned"].map("{:.3f}".format),
+        "BiomedCLIP": first["other"].map("{:.3f}".format),
+        "difference in queries": first["queries"],
+        "p, surest case": [
+            f"{r.surest:.3f} ({r.surest_holm:.3f})"
+            for r in first.itertuples()
+        ],
+        "p, independent": [
+            f"{r.independent:.3f} ({r.independent_holm:.3f})"
+            for r in first.itertuples()
+        ],
+    }
+).style.hide()
+
+# %%
+counts = [
+    {"claim": claim, "against": other, "metric": "rows", "value": int(value)}
+    for other, rows in differences.items()
+    for claim, value in {
+        "all": len(rows),
+        "never": (rows["surest"] >= 0.05).sum(),
+        "never, corrected": (rows["surest_holm"] >= 0.05).sum(),
+        "above": ((rows["queries"] > 0) & (rows["independent"] < 0.05)).sum(),
+        "below": ((rows["queries"] < 0) & (rows["independent"] < 0.05)).sum(),
+    }.items()
+]
+run.write_results(
+    "08_evidence",
+    [
+        *records,
+        *inflated,
+        *(
+            {
+                "control": "ten_lines",
+                "protocol": name,
+                "metric": "accuracy",
+                "k": 1,
+                "value": value,
+            }
+            for name, value in leak.items()
+        ),
+        *counts,
+        {"metric": "test_studies", "value": len(test)},
+    ],
+)
+
+# %% [markdown]
+# Of the {num}`08_evidence?claim=all&against=biomedclip` rows of Tables I to III that are shares of
+# queries, {num}`08_evidence?claim=never&against=biomedclip` show a difference to BiomedCLIP that no
+# outcome could make significant, {num}`08_evidence?claim=never, corrected&against=biomedclip` after
+# correction. Were the queries independent,
+# {num}`08_evidence?claim=above&against=biomedclip` would be significant for the fine-tuned model and
+# {num}`08_evidence?claim=below&against=biomedclip` against it, before correction. Against CLIP:
+# {num}`08_evidence?claim=never&against=clip`,
+# {num}`08_evidence?claim=never, corrected&against=clip`,
+# {num}`08_evidence?claim=above&against=clip` for and {num}`08_evidence?claim=below&against=clip`
+# against. None of this mends the protocol: what such a difference would be a difference *of* stays
+# as unclear as before.
+#
+# ## Which claims stand?
+#
+# | the paper's claim | what can be said |
+# |---|---|
+# | fine-tuning improves retrieval over BiomedCLIP | for this edition's models, under the strict protocol, the MRR differs from that of the model in BiomedCLIP's place by {num}`05_retrieval?metric=mrr_difference&against_role=biomedclip&direction=image_to_text:+.4f` for images and {num}`05_retrieval?metric=mrr_difference&against_role=biomedclip&direction=text_to_image:+.4f` for reports. For BiomedCLIP itself it cannot be judged without the real images and weights |
+# | an accuracy@1 above 0.9 from images | noise reaches it under the same protocol |
+# | precision@k up to 1.0 | it is hit@k: chance reaches {num}`08_evidence?protocol=cross_modal&direction=image_to_text&model=chance&relevance=same_label&metric=hit&k=10:.3f` at k = 10 |
+# | general CLIP retrieves best from reports | under a protocol that noise wins; it cannot be judged without the real images |
+#
+# ## A checklist for reporting chest X-ray retrieval
+#
+# 1. Say what the index holds, and that nothing of the query is in it.
+# 2. Call a metric by its name: recall@k of the own study, hit@k, precision@k.
+# 3. Print chance, and the ceiling that duplicate reports set.
+# 4. Say how ties are broken, or take their expectation.
+# 5. Count duplicates across the split, and report with and without them.
+# 6. Give an interval by study for every number, and a paired test for every claim; correct for
+#    how many there are.
+# 7. Train with several seeds, and keep their spread apart from that of the test set.
+# 8. Show a control that knows nothing. If it does well, the protocol measures something else.
+#
+# Next: [what each choice is worth](09_ablations).

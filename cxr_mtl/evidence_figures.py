@@ -1,0 +1,75 @@
+"""Figures of the evidence behind the tables, in the style of `figures`."""
+
+from collections.abc import Mapping
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from sklearn.calibration import calibration_curve
+
+from cxr_mtl.classifier import BINS
+from cxr_mtl.figures import LABEL_COLOURS, LABEL_NAMES, MODEL_COLOURS, shown_once
+from cxr_mtl.roc import precision_recall_curve_with_band, roc_curve_with_band
+from cxr_mtl.uncertainty import Bootstrap
+
+_CHANCE = {"color": "black", "linestyle": "--", "linewidth": 1, "label": "chance"}
+
+
+@shown_once
+def roc_and_precision_recall(
+    probabilities: Mapping[str, NDArray[np.floating]],
+    labels: NDArray[np.integer],
+    bootstrap: Bootstrap,
+) -> Figure:
+    """ROC and precision-recall curves of up to three classifiers, with 95 % bootstrap bands.
+
+    `probabilities` maps the names of the classifiers to what they say of each study, [n].
+
+    Raises:
+        InputError: all labels are equal.
+    """
+    figure, (roc, recall) = plt.subplots(1, 2, figsize=(10, 4.6), layout="constrained")
+    for (name, values), colour in zip(probabilities.items(), MODEL_COLOURS, strict=False):
+        x, y, low, high = roc_curve_with_band(values, labels, bootstrap)
+        roc.plot(x, y, color=colour, label=name)
+        roc.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
+        x, y, low, high = precision_recall_curve_with_band(values, labels, bootstrap)
+        recall.plot(x, y, color=colour, label=name, drawstyle="steps-pre")
+        recall.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0, step="pre")
+    roc.plot([0, 1], [0, 1], **_CHANCE)
+    recall.plot([0, 1], [labels.mean()] * 2, **_CHANCE)
+    roc.set(xlabel="1 − specificity", ylabel="sensitivity", title="ROC")
+    recall.set(xlabel="recall (sensitivity)", ylabel="precision", title="Precision and recall")
+    for axis in (roc, recall):
+        axis.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    roc.legend(loc="lower right")
+    return figure
+
+
+@shown_once
+def reliability(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> Figure:
+    """Abnormal share against mean probability in bins of equally many studies, and a histogram."""
+    figure, (curve, counts) = plt.subplots(
+        2,
+        1,
+        figsize=(5.2, 6),
+        sharex=True,
+        height_ratios=[3, 1],
+        layout="constrained",
+    )
+    share, mean = calibration_curve(labels, probabilities, n_bins=BINS, strategy="quantile")
+    curve.plot([0, 1], [0, 1], color="black", linestyle="--", linewidth=1, label="calibrated")
+    curve.plot(mean, share, marker="o", color=MODEL_COLOURS[0], label="test studies")
+    curve.set(ylim=(-0.02, 1.02), ylabel="share abnormal", title="Reliability")
+    curve.legend(loc="upper left")
+    counts.hist(
+        [probabilities[labels == label] for label in LABEL_NAMES],
+        bins=np.linspace(0, 1, 21),
+        stacked=True,
+        color=[LABEL_COLOURS[name] for name in LABEL_NAMES.values()],
+        label=list(LABEL_NAMES.values()),
+    )
+    counts.set(xlim=(-0.02, 1.02), xlabel="probability of abnormal", ylabel="studies")
+    counts.legend()
+    return figure

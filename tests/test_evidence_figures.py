@@ -1,0 +1,59 @@
+"""The figures of the evidence show the data they were given."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+from sklearn.calibration import calibration_curve
+
+from cxr_mtl import evidence_figures, figures
+from cxr_mtl.classifier import BINS
+from cxr_mtl.roc import precision_recall_curve_with_band, roc_curve_with_band
+from cxr_mtl.uncertainty import Bootstrap
+
+
+@pytest.fixture(autouse=True)
+def _closed():
+    plt.switch_backend("agg")
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def classified():
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 30)
+    return rng.beta(2 + labels, 3 - labels), labels
+
+
+def test_every_classifier_has_its_curves_bands_and_colour(classified):
+    values, labels = classified
+    bootstrap = Bootstrap(60, seed=0, resamples=100)
+    shown = {"ours": values, "reversed": 1 - values}
+    figure = evidence_figures.roc_and_precision_recall(shown, labels, bootstrap)
+    makers = (roc_curve_with_band, precision_recall_curve_with_band)
+    for axis, make in zip(figure.axes, makers, strict=True):
+        *curves, chance = axis.lines
+        assert chance.get_label() == "chance"
+        assert [to_hex(line.get_color()) for line in curves] == figures.MODEL_COLOURS[:2]
+        for line, band, name in zip(curves, axis.collections, shown, strict=True):
+            expected = make(shown[name], labels, bootstrap)
+            assert line.get_label() == name
+            np.testing.assert_array_equal(line.get_xdata(), expected.x)
+            np.testing.assert_array_equal(line.get_ydata(), expected.y)
+            drawn = band.get_paths()[0].vertices[:, 1]
+            assert {*expected.low, *expected.high} <= set(drawn)
+    assert list(figure.axes[1].lines[-1].get_ydata()) == [0.5, 0.5]
+
+
+def test_the_reliability_diagram_shows_the_bins_and_every_study(classified):
+    values, labels = classified
+    curve, counts = evidence_figures.reliability(values, labels).axes
+    share, mean = calibration_curve(labels, values, n_bins=BINS, strategy="quantile")
+    points = next(line for line in curve.lines if line.get_label() == "test studies")
+    np.testing.assert_allclose(points.get_xydata(), np.column_stack([mean, share]))
+    heights = [sum(bar.get_height() for bar in bars) for bars in counts.containers]
+    assert heights == [30, 30]
+    assert [to_hex(bars[0].get_facecolor()) for bars in counts.containers] == list(
+        figures.LABEL_COLOURS.values()
+    )

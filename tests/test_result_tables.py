@@ -1,0 +1,88 @@
+"""Result tables: every record in its place, with its interval, its mark and its name."""
+
+import pytest
+
+from cxr_mtl.errors import InputError
+from cxr_mtl.result_tables import cell, metric_name, model_name, results_table
+
+
+def record(**changes):
+    return {
+        "model": "fine_tuned",
+        "metric": "recall",
+        "k": 10,
+        "value": 0.1215,
+        "low": 0.09,
+        "high": 0.15,
+        "paper": None,
+    } | changes
+
+
+def test_a_cell_holds_value_and_interval():
+    assert cell(record()) == '0.121 <span class="interval">[0.090, 0.150]</span>'
+
+
+def test_a_cell_without_interval_holds_the_value_alone():
+    assert cell(record(low=None, high=None)) == "0.121"
+
+
+@pytest.mark.parametrize("value", [None, float("nan")])
+def test_an_undefined_value_is_written_so_and_never_as_0(value):
+    assert cell(record(value=value, low=None, high=None)) == (
+        '<span class="undefined">undefined</span>'
+    )
+
+
+@pytest.mark.parametrize(("p", "marked"), [(0.049, True), (0.05, False), (None, False)])
+def test_a_star_marks_what_is_below_the_level(p, marked):
+    assert cell(record(p=p)).startswith("0.121*") is marked
+
+
+def test_ranks_have_one_digit():
+    assert cell(record(metric="median_rank", value=80.25, low=70, high=90)).startswith("80.2 ")
+
+
+def test_a_metric_is_named_with_its_k():
+    assert metric_name(record()) == "recall@10"
+    assert metric_name(record(metric="mrr", k=None)) == "MRR"
+    assert metric_name(record(metric="roc_auc", k=float("nan"))) == "ROC AUC"
+
+
+def test_rows_and_columns_stand_in_the_order_of_the_records_with_the_paper_beside():
+    records = [
+        record(model=model, k=k, paper=paper)
+        for model, paper in (("fine_tuned", 0.5), ("baseline", None))
+        for k in (1, 10)
+    ]
+    table = results_table(
+        records, {"metric": metric_name}, (model_name, lambda r: "ours"), paper=True
+    ).data
+    assert list(table.index) == ["recall@1", "recall@10"]
+    assert list(table.columns) == [
+        ("fine-tuned", "ours"),
+        ("fine-tuned", "paper"),
+        ("baseline", "ours"),
+    ]
+    assert table.iloc[0, 1] == "0.500"
+
+
+def test_what_no_record_fills_stays_empty():
+    records = [record(k=1), record(model="baseline")]
+    table = results_table(records, {"metric": metric_name}).data
+    assert (table == "").sum().sum() == 2
+
+
+def test_names_cannot_smuggle_markup_in():
+    html = results_table([record(model="<script>")], {"metric": metric_name}).to_html()
+    assert "<script>" not in html
+    assert "&lt;script&gt;" in html
+
+
+def test_two_records_for_one_place_are_refused():
+    with pytest.raises(InputError, match="two records fall on recall@10 under fine-tuned"):
+        results_table([record(), record()], {"metric": metric_name})
+
+
+def test_no_record_is_refused():
+    with pytest.raises(InputError, match="no record to show"):
+        results_table([], {"metric": metric_name})
