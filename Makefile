@@ -1,6 +1,8 @@
 # book   the demo edition: environment, chapters, pages in _build/html
 # test   the same environment, lint, all tests
 # serve  the pages at http://127.0.0.1:8000
+# site   where the finished pages lie, for any static web server
+# pdf    one PDF per page in _build/pdf, printed by Chromium
 # lock   requirements.lock anew from pyproject.toml
 # clean  removes the pages; runs and environment stay
 
@@ -11,7 +13,10 @@ READY := $(VENV)/.ready
 # Without bytecode every kernel spends ten seconds more on compiling PyTorch's sources.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: book test serve lock clean
+HAVE_PAGES = test -f _build/html/index.html || \
+  { echo "no pages yet: run make book first" >&2; exit 2; }
+
+.PHONY: book test serve site pdf lock clean
 
 book: $(READY)
 	@$(RUN) -m cxr_mtl book
@@ -22,8 +27,31 @@ test: $(READY)
 	@$(RUN) -m pytest
 
 serve:
-	@test -f _build/html/index.html || { echo "no pages yet: run make book first" >&2; exit 2; }
+	@$(HAVE_PAGES)
 	@$(RUN) -m http.server --bind 127.0.0.1 --directory _build/html 8000
+
+site:
+	@$(HAVE_PAGES)
+	@echo "_build/html is the whole site: $$(find _build/html/book -name '*.html' | wc -l) pages," \
+	  "$$(du -sh _build/html | cut -f1); copy it to any static web server"
+
+# Printed beside and renamed: a page that fails leaves the old PDFs as they were.
+pdf:
+	@$(HAVE_PAGES)
+	@browser=$$(command -v chromium || command -v google-chrome) || \
+	  { echo "Chromium is not on the path: install chromium" >&2; exit 2; }; \
+	rm -rf _build/.pdf && mkdir -p _build/.pdf && \
+	for page in _build/html/book/*.html; do \
+	  pdf=$$(basename "$$page" .html).pdf; \
+	  "$$browser" --headless --no-sandbox --disable-gpu --no-pdf-header-footer \
+	    --virtual-time-budget=10000 --user-data-dir="$$PWD/_build/.pdf/.browser" \
+	    --print-to-pdf="$$PWD/_build/.pdf/$$pdf" "$$PWD/$$page" 2> _build/.pdf/.said; \
+	  test -s "_build/.pdf/$$pdf" || { tail -n 5 _build/.pdf/.said >&2; \
+	    echo "$$page could not be printed: see what Chromium says above" >&2; exit 1; }; \
+	  echo "$$pdf"; \
+	done && \
+	rm -rf _build/.pdf/.browser _build/.pdf/.said _build/pdf && mv _build/.pdf _build/pdf && \
+	echo "in _build/pdf"
 
 lock: $(READY)
 	$(RUN) -m uv pip compile --quiet --generate-hashes --universal \

@@ -33,7 +33,7 @@ from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 from cxr_mtl.dataset import load_dataset
 from cxr_mtl.figures import contact_sheet, use_theme
-from cxr_mtl.files import write_table
+from cxr_mtl.files import sha256_of_file, write_table
 from cxr_mtl.openi import collection_counts, read_reports
 from cxr_mtl.runs import Run
 from cxr_mtl.showcase import showcase_studies
@@ -248,6 +248,9 @@ results += [
         "paper": 0.38,
     },
 ]
+results.append(
+    {"metric": "split_sha256", "value": sha256_of_file(run / "split.csv")}
+)
 run.write_results("01_data", results)
 
 # %% [markdown]

@@ -139,7 +139,8 @@ contact_sheet(
 # reports are not quite, so intervals and tests are somewhat too sure; and where all queries agree it
 # has no width, which does not mean that the next query would agree too.
 #
-# A star marks a number that differs from the fine-tuned model's at $p < 0.05$, by a paired
+# A star marks a number that differs from the fine-tuned model's, upwards or downwards, at
+# $p < 0.05$, by a paired
 # randomisation test {cite}`smucker2007,phipson2010` over the queries, corrected for all tests under
 # the same protocol {cite}`holm1979`. Similarities are not tested: their height says nothing of how
 # well a model retrieves. F1, ROC AUC and mAP are no means over queries and have an interval but no
@@ -203,7 +204,9 @@ def show(table, protocol):
 # *Chance* is a random order. Below each table follows its strict counterpart: the same metrics with
 # nothing of the query in the index, as explained below. There the *duplicate ceiling* puts every
 # report with the query's own words first: equal reports cannot be told apart, so no exact match can
-# expect more.
+# expect more. Cells are blank where a row has no such number. Hit rates at k = 3 and more tell little:
+# with half of the studies of each label a random order nearly always hits, and a model that puts
+# studies of one label together can fall below it.
 #
 # **Table I**: exact match.
 

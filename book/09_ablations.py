@@ -157,7 +157,7 @@ bootstrap = Bootstrap(len(test), seed=seed)
 #
 # {num}`09_ablations?metric=seeds` trainings differ in nothing but their seed, which draws the order
 # of the studies, the dropout and the head's first weights. *Seed SD* is the standard deviation
-# between them with these test studies; *test SD* that of drawing other test studies as queries. Both
+# between them with these test studies; *test SD* that of drawing other test studies as queries of one of them. Both
 # are of the fine-tuned model under the strict protocol.
 
 # %%

@@ -28,6 +28,7 @@ from cxr_mtl.files import read_json
 from cxr_mtl.fingerprints import chapter_code, has_tag
 from cxr_mtl.pages import RUN_VARIABLE
 from cxr_mtl.records import find_record
+from cxr_mtl.result_tables import half_up
 from cxr_mtl.runs import RUNS
 
 logger = logging.getLogger(__name__)
@@ -164,10 +165,14 @@ def _in_words(record: dict[str, Any], spec: str) -> tuple[str, str]:
     """A record's value, and its interval or nothing."""
     if record["value"] is None:
         return "undefined", ""
-    number = format(record["value"], spec)
+    number = _rounded(record["value"], spec)
     if record.get("low") is None:
         return number, ""
-    return number, f" [{format(record['low'], spec)}, {format(record['high'], spec)}]"
+    return number, f" [{_rounded(record['low'], spec)}, {_rounded(record['high'], spec)}]"
+
+
+def _rounded(value: Any, spec: str) -> str:
+    return format(half_up(value) if isinstance(value, float) and spec else value, spec)
 
 
 # Offline ----------------------------------------------------------------------------------------

@@ -37,6 +37,7 @@ def bound_records(labels: ArrayLike, texts: Sequence[str]) -> list[Record]:
 
 
 def report_vectors(texts: Sequence[str]) -> NDArray[np.float32]:
-    """One-hot vectors [studies, reports]: equal for equal normalised texts, else orthogonal."""
+    """Vectors [studies, 64]: equal for equal normalised texts, in random directions for others."""
     reports, report = np.unique([normalise_text(text) for text in texts], return_inverse=True)
-    return np.eye(len(reports), dtype=np.float32)[report]
+    directions = np.random.default_rng(0).standard_normal((len(reports), 64), dtype=np.float32)
+    return directions[report]

@@ -126,6 +126,45 @@ def search(
 
 
 @app.command()
+def sweep(
+    grid: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NAME=VALUE,VALUE",
+            help="Values of one parameter; may be repeated, then all combinations are run. A comma "
+            'within [ ] or " " does not separate.',
+        ),
+    ],
+    name: Annotated[
+        str, typer.Option(metavar="NAME", help="The sweep; its runs are runs/NAME-1, NAME-2, ...")
+    ],
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Points run at the same time, each with an equal share of the cores.",
+        ),
+    ] = 1,
+    profile: Profile = "demo",
+    parameter: Overrides = None,
+) -> None:
+    """Run the study once per point of a grid of parameters; the summary goes to runs/NAME."""
+    from cxr_mtl.sweep import COMPLETE, plan_sweep
+    from cxr_mtl.sweep_runner import run_sweep
+
+    planned = plan_sweep(grid, name, profile, parameter or ())
+    summary = run_sweep(planned, workers, console)
+    table = Table(*(escape(column) for column in summary.columns))
+    for row in summary.itertuples(index=False, name=None):
+        table.add_row(*map(escape, row))
+    console.print(table)
+    console.print(f"The summary: {planned.folder}/summary.html", highlight=False, soft_wrap=True)
+    if (summary["state"] != COMPLETE).any():
+        raise typer.Exit(1)
+
+
+@app.command()
 def query(
     image: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A radiograph to search with.")

@@ -11,10 +11,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cxr_mtl import metrics
+from cxr_mtl.chunks import in_chunks
 from cxr_mtl.errors import InputError
 from cxr_mtl.paper_tables import paper_value
 from cxr_mtl.protocols import Direction, Protocol, Search, searches
-from cxr_mtl.table_rows import KS, Labels, Row, label_rows, own_study_rows, strict_rows
+from cxr_mtl.table_rows import (
+    BYTES_PER_SCORE,
+    KS,
+    Labels,
+    Row,
+    label_rows,
+    own_study_rows,
+    query_values,
+    strict_rows,
+)
 from cxr_mtl.uncertainty import Bootstrap
 
 Record = dict[str, Any]
@@ -65,17 +75,16 @@ def evaluate_tables(
             of another number of studies.
     """
     found = {name: searches(name, image_embeddings, text_embeddings) for name in TABLE_PROTOCOLS}
-    studies = np.arange(study_count(found))
-    labels = checked_labels(labels, len(studies))
+    labels = checked_labels(labels, study_count(found))
     role = (paper or {}).get(model)
     records, values = [], {}
     for protocol, directions in found.items():
         for direction, search in directions.items():
-            scores = search.scores(studies)
+            of_queries = query_values(search, labels)
             in_tables = {
-                1: own_study_rows(scores, bootstrap),
-                LABEL_TABLE[direction]: label_rows(scores, labels, bootstrap),
-                None: strict_rows(scores, bootstrap) if protocol == "cross_modal" else [],
+                1: own_study_rows(of_queries, bootstrap),
+                LABEL_TABLE[direction]: label_rows(of_queries, labels, bootstrap),
+                None: strict_rows(of_queries, bootstrap) if protocol == "cross_modal" else [],
             }
             for table, rows in in_tables.items():
                 in_paper = table is not None and protocol == "fused" and role is not None
@@ -101,8 +110,12 @@ def reciprocal_ranks(
         InputError: embeddings of two shapes, with NaN, infinity or zero vectors.
     """
     search = searches("cross_modal", image_embeddings, text_embeddings)[direction]
-    own = np.arange(len(search.queries))
-    return metrics.reciprocal_rank(search.scores(own), own, metrics.TIE_TOLERANCE)
+
+    def ranks(rows: NDArray[np.intp]) -> dict[str, Floats]:
+        return {"mrr": metrics.reciprocal_rank(search.scores(rows), rows, metrics.TIE_TOLERANCE)}
+
+    studies = len(search.queries)
+    return in_chunks(studies, ranks, bytes_per_row=BYTES_PER_SCORE * studies)["mrr"]
 
 
 def study_count(found: Mapping[Protocol, Mapping[Direction, Search]]) -> int:

@@ -35,7 +35,8 @@ def interval_plot(records: Sequence[Record], panel: str, chance: float, title: s
                 colour = MODEL_COLOURS[place] if place < len(MODEL_COLOURS) else GREY
                 _point(axis, record, place, colour)
         axis.axvline(chance, color="black", linestyle="--", linewidth=0.8)
-        axis.set(title=readable(name), xlim=(-0.04, 1.04), xlabel=title)
+        axis.set(title=readable(name), xlabel=title)
+        axis.margins(x=0.08)
         axis.set_yticks(range(len(models)), [readable(model) for model in models])
         axis.grid(axis="y", visible=False)
     np.atleast_1d(axes)[0].invert_yaxis()
@@ -58,7 +59,7 @@ def difference_plot(records: Sequence[Record], band: float | None) -> Figure:
         _point(axis, record, place, MODEL_COLOURS[0] if beyond(record, band) else GREY)
         if place and record["group"] != records[place - 1]["group"]:
             axis.axhline(place - 0.5, color="0.8", linewidth=0.8)
-    axis.set_yticks(range(len(records)), [f"{r['group']}: {r['variant']}" for r in records])
+    axis.set_yticks(range(len(records)), [_variant(r) for r in records])
     axis.set(xlabel="difference in strict MRR from the baseline", ylim=(len(records) - 0.5, -0.5))
     axis.grid(axis="y", visible=False)
     figure.tight_layout()
@@ -78,6 +79,11 @@ def interpolation_plot(records: Sequence[Record]) -> Figure:
     axis.set_ylim(bottom=0)
     figure.tight_layout()
     return figure
+
+
+def _variant(record: Record) -> str:
+    group, variant = record["group"], record["variant"]
+    return variant if group in variant else f"{group}: {variant}"
 
 
 def beyond(record: Record, band: float | None) -> bool:

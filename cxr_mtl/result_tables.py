@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
+from math import copysign
 from typing import Any
 
 import pandas as pd
@@ -135,13 +136,23 @@ def _heading(places: Sequence[Place], names: Sequence[str | None]) -> pd.Index:
     return pd.MultiIndex.from_tuples(places, names=names)
 
 
+def p_text(p: float) -> str:
+    """A p-value in three digits, or that it is smaller."""
+    return "< 0.001" if p < 0.001 else _three_digits(p)
+
+
+def half_up(value: float) -> float:
+    """A value that rounds away from 0 where it lies half way, whatever its last bits are."""
+    return value + copysign(1e-9, value)
+
+
 def _missing(value: Any) -> bool:
     return value is None or bool(pd.isna(value))
 
 
 def _three_digits(value: float) -> str:
-    return f"{value:.3f}"
+    return f"{half_up(value):.3f}"
 
 
 def _ranks(value: float) -> str:
-    return f"{value:.1f}"
+    return f"{half_up(value):.1f}"

@@ -159,11 +159,11 @@ def seed_and_test_spread(values: ArrayLike) -> Spread:
 
     - `seed_sd`, the sample standard deviation over seeds of the mean over queries, estimates
       √(σ_seed² + σ_rest²/n): one training run against another on these test studies.
-    - `test_sd`, the standard error over studies of their mean over the S seeds, estimates
-      √(σ_study²/n + σ_rest²/(nS)): the mean of these runs on other test studies.
+    - `test_sd`, the standard error over studies of one run's mean, its variance averaged over the
+      seeds, estimates √((σ_study² + σ_rest²)/n): one training on other test studies.
 
     seed_sd² + test_sd² is the variance of one run with another seed on other test studies, on
-    average too large by σ_rest²/(nS).
+    average too large by σ_rest²/n.
 
     Raises:
         InputError: fewer than 2 seeds or queries, or a value that is NaN or infinite.
@@ -179,9 +179,8 @@ def seed_and_test_spread(values: ArrayLike) -> Spread:
             "the spread over seeds and test studies needs numbers: leave out the queries whose "
             "value is NaN or infinite"
         )
-    by_seed, by_study = values.mean(axis=1), values.mean(axis=0)
-    test_sd = by_study.std(ddof=1) / np.sqrt(len(by_study))
-    return Spread(seed_sd=float(by_seed.std(ddof=1)), test_sd=float(test_sd))
+    test_sd = np.sqrt(values.var(axis=1, ddof=1).mean() / values.shape[1])
+    return Spread(seed_sd=float(values.mean(axis=1).std(ddof=1)), test_sd=float(test_sd))
 
 
 def seed_band(seed_sd: float, seeds: int) -> float:

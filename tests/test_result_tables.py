@@ -3,7 +3,7 @@
 import pytest
 
 from cxr_mtl.errors import InputError
-from cxr_mtl.result_tables import cell, metric_name, model_name, results_table
+from cxr_mtl.result_tables import cell, metric_name, model_name, p_text, results_table
 
 
 def record(**changes):
@@ -11,7 +11,7 @@ def record(**changes):
         "model": "fine_tuned",
         "metric": "recall",
         "k": 10,
-        "value": 0.1215,
+        "value": 0.1212,
         "low": 0.09,
         "high": 0.15,
         "paper": None,
@@ -38,8 +38,19 @@ def test_a_star_marks_what_is_below_the_level(p, marked):
     assert cell(record(p=p)).startswith("0.121*") is marked
 
 
+@pytest.mark.parametrize("value", [0.0025, 0.0825, 0.1625, 0.0024999999999999])
+def test_what_lies_half_way_is_rounded_up_whatever_its_last_bits(value):
+    exact = cell(record(value=value, low=None, high=None))
+    assert exact in ("0.003", "0.083", "0.163")
+
+
 def test_ranks_have_one_digit():
-    assert cell(record(metric="median_rank", value=80.25, low=70, high=90)).startswith("80.2 ")
+    assert cell(record(metric="median_rank", value=80.25, low=70, high=90)).startswith("80.3 ")
+
+
+@pytest.mark.parametrize(("p", "text"), [(0.0004, "< 0.001"), (0.001, "0.001"), (1.0, "1.000")])
+def test_a_p_value_is_never_written_as_0(p, text):
+    assert p_text(p) == text
 
 
 def test_a_metric_is_named_with_its_k():

@@ -157,9 +157,9 @@ def test_the_spreads_recover_the_components_of_two_way_random_effects():
         variances.append(np.square(seed_and_test_spread(values)))
     seed_variance, test_variance = np.mean(variances, axis=0)
     assert seed_variance == pytest.approx(sd_seed**2 + sd_rest**2 / n, rel=0.05)
-    assert test_variance == pytest.approx(sd_study**2 / n + sd_rest**2 / (n * seeds), rel=0.02)
+    assert test_variance == pytest.approx((sd_study**2 + sd_rest**2) / n, rel=0.02)
     one_run = sd_seed**2 + (sd_study**2 + sd_rest**2) / n
-    excess = sd_rest**2 / (n * seeds)
+    excess = sd_rest**2 / n
     assert seed_variance + test_variance == pytest.approx(one_run + excess, rel=0.02)
 
 
