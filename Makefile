@@ -2,6 +2,7 @@
 # test   the same environment, lint, all tests
 # serve  the pages at http://127.0.0.1:8000
 # site   where the finished pages lie, for any static web server
+# teach  the exercises as notebooks in _build/teach: student, without solutions; instructor
 # pdf    one PDF per page in _build/pdf, printed by Chromium
 # lock   requirements.lock anew from pyproject.toml
 # clean  removes the pages; runs and environment stay
@@ -13,10 +14,16 @@ READY := $(VENV)/.ready
 # Without bytecode every kernel spends ten seconds more on compiling PyTorch's sources.
 unexport PYTHONDONTWRITEBYTECODE
 
+# What reads typed reports in the browser; its checksum is checked when the pages are built.
+WEB_RUNTIME = mkdir -p $(VENV)/share/cxr-mtl && \
+  { npm pack --silent --pack-destination $(VENV)/share/cxr-mtl onnxruntime-web@1.30.0 \
+    > /dev/null 2>&1 || \
+    echo "npm did not bring onnxruntime-web: the explorer will not read typed reports"; }
+
 HAVE_PAGES = test -f _build/html/index.html || \
   { echo "no pages yet: run make book first" >&2; exit 2; }
 
-.PHONY: book test serve site pdf lock clean
+.PHONY: book test serve site teach pdf lock clean
 
 book: $(READY)
 	@$(RUN) -m cxr_mtl book
@@ -35,14 +42,18 @@ site:
 	@echo "_build/html is the whole site: $$(find _build/html/book -name '*.html' | wc -l) pages," \
 	  "$$(du -sh _build/html | cut -f1); copy it to any static web server"
 
+teach: $(READY)
+	@$(RUN) -m cxr_mtl teach
+
 # Printed beside and renamed: a page that fails leaves the old PDFs as they were.
 pdf:
 	@$(HAVE_PAGES)
 	@browser=$$(command -v chromium || command -v google-chrome) || \
 	  { echo "Chromium is not on the path: install chromium" >&2; exit 2; }; \
 	rm -rf _build/.pdf && mkdir -p _build/.pdf && \
-	for page in _build/html/book/*.html; do \
-	  pdf=$$(basename "$$page" .html).pdf; \
+	for page in $$(find _build/html/book -name '*.html' | sort); do \
+	  pdf=$${page#_build/html/book/}; pdf=$${pdf%.html}.pdf; \
+	  mkdir -p "$$(dirname "_build/.pdf/$$pdf")"; \
 	  "$$browser" --headless --no-sandbox --disable-gpu --no-pdf-header-footer \
 	    --virtual-time-budget=10000 --user-data-dir="$$PWD/_build/.pdf/.browser" \
 	    --print-to-pdf="$$PWD/_build/.pdf/$$pdf" "$$PWD/$$page" 2> _build/.pdf/.said; \
@@ -73,5 +84,6 @@ $(READY): requirements.lock pyproject.toml
 	"$(RUN)" -m uv pip sync --quiet --python "$(RUN)" requirements.lock && \
 	"$(RUN)" -m uv pip install --quiet --python "$(RUN)" --no-deps --no-build-isolation \
 	  --editable . && \
+	$(WEB_RUNTIME) && \
 	echo "environment: $$(( $$(date +%s) - start )) s" && \
 	touch $(READY)

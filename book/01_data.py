@@ -16,8 +16,8 @@
 # # Data: reports, labels, views and a split
 #
 # **You will learn** what the Open-I collection holds and what it does not, how a study becomes one
-# image, one text and one label, and which choices move the numbers of every later chapter.
-# **It needs** nothing but the reports, which ship inside the `torchxrayvision` package.
+# image, one text and one label, which choices move the numbers of every later chapter, and how a
+# split leaks. **It needs** nothing but the reports, which ship inside the `torchxrayvision` package.
 #
 # Open-I {cite}`demner2016` is the Indiana University collection of chest X-ray studies: a
 # radiologist's report for each, indexed with MeSH headings, and usually a frontal and a lateral
@@ -32,6 +32,7 @@ import pandas as pd
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 from cxr_mtl.dataset import load_dataset
+from cxr_mtl.errors import InputError
 from cxr_mtl.figures import contact_sheet, use_theme
 from cxr_mtl.files import sha256_of_file, write_table
 from cxr_mtl.openi import collection_counts, read_reports
@@ -40,6 +41,7 @@ from cxr_mtl.showcase import showcase_studies
 from cxr_mtl.splits import (
     duplicate_ceiling,
     duplicates_across_parts,
+    normalise_text,
     read_split,
     split_studies,
     write_split,
@@ -190,14 +192,13 @@ contact_sheet(shown["image"], shown["caption"], columns=4)
 # %%
 example = shown.iloc[min(2, len(shown) - 1)]
 print(f"study {example['study']}, label {example['label']}\n")
-print(textwrap.fill(example["text"], 90))
+print(textwrap.fill(example["text"], 72))
 
 # %% [markdown]
 # ## Many reports are word for word the same
 #
 # A normal chest invites a standard sentence. When several studies share one text, no system can
-# tell from the text which of them is meant: that bounds every exact-match score from above. And
-# under a random split many test reports also stand in the training part.
+# tell from the text which of them is meant: that bounds every exact-match score from above.
 
 # %%
 drawn = (
@@ -219,9 +220,67 @@ parts.loc[["train", "validation", "test"]].round(3)
 
 # %% [markdown]
 # No DICOM patient identifier spans two studies of Open-I, so a split by study is a split by
-# patient. With `duplicates: together` word-for-word equal reports stay in one part.
+# patient. Whether it also keeps equal reports apart is a choice, `duplicates`, and the next section
+# shows what hangs on it.
+#
+# ## Break it, then mend it
+#
+# The usual random split is already broken: it lets equal reports fall on both sides. A "model" that
+# has learnt nothing but its training reports by heart then knows something about the test studies.
+# Here it is: a table that looks a test report up among the training reports and answers with the
+# label most of them have.
+
 
 # %%
+def look_up(split):
+    """Share of test reports also in training, and looked-up labels right."""
+    texts = split["text"].map(normalise_text)
+    parts = split["split"]
+    known = split["label"].groupby(texts[parts == "train"]).mean().round()
+    answers = texts[parts == "test"].map(known)
+    right = answers == split["label"][parts == "test"]
+    found = answers.notna()
+    return {
+        "also in training": found.mean(),
+        "their label looked up rightly": right[found].mean(),
+        "also in training or validation": duplicates_across_parts(split),
+    }
+
+
+# %% [markdown]
+# Now the same studies under both choices. `together` treats all studies with one text as a unit that
+# is never parted. It can fail, where no choice of whole groups gives exactly the wanted number of
+# test studies; the sentence then says which number is possible.
+
+# %%
+splits = {"the split of this run": drawn}
+for choice in ("ignore", "together"):
+    try:
+        splits[f"duplicates: {choice}"] = split_studies(
+            studies,
+            test_per_class=test_per_class,
+            validation_fraction=validation_fraction,
+            seed=seed,
+            duplicates=choice,
+        )
+    except InputError as refusal:
+        print(refusal)
+leaks = pd.DataFrame({name: look_up(split) for name, split in splits.items()})
+leaks.T.style.format("{:.1%}", na_rep="–")
+
+# %% [markdown]
+# {num}`01_data?metric=test_texts_in_training:.1%` of the test reports of this run can be looked up, and
+# for {num}`01_data?metric=looked_up_label_right:.1%` of those the label is right: no image was looked
+# at, no word understood. A classifier that reads reports is flattered by that, and in
+# retrieval the training has already pulled some other image towards the very text that a test
+# image is to find.
+#
+# **Mend it:** set `duplicates` to `"together"` in the parameters above (or give
+# `-p duplicates=together`, see [running it yourself](rerun)). The rest of the book keeps `ignore`
+# because the paper names no grouping and its numbers are to be compared;
+# [chapter 9](09_ablations) measures what the twins were worth, by a training without them.
+
+# %% tags=["hide-cell"]
 write_table(run / "studies.parquet", drawn)
 write_table(run / "dropped.parquet", data.dropped)
 write_split(run / "split.csv", drawn)
@@ -248,6 +307,14 @@ results += [
         "paper": 0.38,
     },
 ]
+for metric, row in (
+    ("test_texts_in_training", "also in training"),
+    ("looked_up_label_right", "their label looked up rightly"),
+):
+    share = leaks.loc[row, "the split of this run"]
+    results.append(
+        {"metric": metric, "value": None if pd.isna(share) else float(share)}
+    )
 results.append(
     {"metric": "split_sha256", "value": sha256_of_file(run / "split.csv")}
 )
@@ -259,8 +326,10 @@ run.write_results("01_data", results)
 # - {num}`01_data?metric=studies:,` studies with a frontal image, a text and a label;
 #   {num}`01_data?metric=normal_share:.1%` are normal.
 # - {num}`01_data?metric=test_texts_elsewhere:.0%` of the test reports stand word for word in
-#   another part of the split.
+#   another part of the split; a split that keeps equal reports together has none.
 # - Exact match cannot exceed {num}`01_data?metric=duplicate_ceiling_test:.3f` on the test studies
 #   from their texts alone.
+#
+# Now you: the [exercises](exercises/01_data) of this chapter.
 #
 # Next: [the model](02_model) that will read these pairs.

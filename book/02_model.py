@@ -16,19 +16,20 @@
 # %% [markdown]
 # # The model, what of it is trained, and the three losses
 #
-# **You will learn** what BiomedCLIP is made of, which small part of it the paper trains, what each of the
-# three losses sees in a batch, and why the frozen part needs to be computed only once.
-# **It needs** the study table of [the data chapter](01_data).
+# **You will learn** what BiomedCLIP is made of, which small part of it the paper trains, why the
+# frozen part needs to be computed only once, and what each of the three losses sees, pulls and
+# pushes, first on four pairs drawn by hand. **It needs** the study table of
+# [the data chapter](01_data); the losses need no more than the cosine and the logarithm.
 
 # %% tags=["hide-input"]
+from math import exp, log
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 import torch
-from matplotlib import pyplot as plt
+import torch.nn.functional as F
 
 from cxr_mtl.backbones import FusionHead, load_backbone
 from cxr_mtl.demo_models import backbone_source
@@ -36,6 +37,7 @@ from cxr_mtl.features import compute_features, pick_device
 from cxr_mtl.figures import use_theme
 from cxr_mtl.files import read_table, write_json
 from cxr_mtl.last_layer import LastLayer, freeze
+from cxr_mtl.lesson_figures import heat_maps, pairs_on_circle
 from cxr_mtl.losses import (
     LossWeights,
     classification_loss,
@@ -45,6 +47,7 @@ from cxr_mtl.losses import (
     supervised_contrastive_loss,
 )
 from cxr_mtl.runs import Run
+from cxr_mtl.toy import ToyBatch, descend, nearest_negative_share
 from cxr_mtl.trainer import embed_rows
 
 use_theme()
@@ -76,6 +79,16 @@ device: Literal["auto", "cpu", "cuda"] = (
 # PubMedBERT reads the report, and each ends in a projection to a common space of 512 dimensions.
 # The paper adds a *fusion head*: the mean of both embeddings, dropout, and one linear unit that
 # says how abnormal the study is.
+#
+# ```{figure} _assets/architecture.svg
+# :name: fig-architecture
+# :alt: An image and a report pass through two towers of twelve blocks, the first eleven frozen, the last trained. Their embeddings V and T enter three losses, CLIP, SupCon and BCE, whose weighted sum is trained.
+#
+# The model at full size (the paper's Figure 1, drawn anew). $V$ and $T$ are the embeddings as the
+# towers give them, $v$ and $t$ the same at length 1, $f$ their mean, scaled to length 1. The small
+# squares are cosines between the pairs of a batch: CLIP wants the own pairs high, SupCon the pairs
+# of one label.
+# ```
 #
 # In the demo edition `demo-biomed` stands in BiomedCLIP's place and `demo-general` in CLIP's. They
 # are models of the same classes (a timm ViT and a Hugging Face BERT inside open_clip), but small,
@@ -142,15 +155,290 @@ features = compute_features(
 )
 last_layer = LastLayer(pretrained.model, unfrozen_blocks).to(device)
 print(
-    f"{len(features):,} studies: {tuple(features.images.tokens.shape)} image tokens, "
+    f"{len(features):,} studies: "
+    f"{tuple(features.images.tokens.shape)} image tokens, "
     f"{tuple(features.texts.tokens.shape)} report tokens"
 )
 
 # %% [markdown]
-# ## The losses, on one batch
+# ## A batch small enough to read
 #
-# Take four studies of each label and embed them with the pretrained model. $v_i$ and $t_i$ are the
-# L2-normalised embeddings of image and report, $\tau$ the temperature.
+# Before the losses meet real embeddings, four pairs made by hand. In two dimensions an embedding of
+# length 1 is a point on a circle, so each image and each report is given by an angle. The cosine
+# similarity of two of them is the cosine of the angle between them. Change the angles, run the cells
+# below again, and see which of the losses notice.
+
+# %% mystnb={"figure": {"name": "fig-toy", "caption": "Four pairs of an image and its report, two normal and two abnormal. Image B lies nearer to the report of A than to its own, and study D nearer to A than to C, the other abnormal one."}, "image": {"alt": "A circle with four pairs of points, each image joined to its report by a line: two normal pairs at the upper right, one abnormal pair at the left and one at the bottom"}}
+toy = ToyBatch.from_degrees(
+    images=[0, 50, 180, 280],
+    reports=[40, 80, 200, 300],
+    labels=[0, 0, 1, 1],
+)
+pairs_on_circle({"": toy})
+
+# %% [markdown]
+# All that a contrastive loss sees of a batch is its table of similarities: with $v_i$ an image
+# and $t_j$ a report, both of length 1, the entry in row $i$ and column $j$ is $v_i \cdot t_j$.
+
+# %% mystnb={"figure": {"name": "fig-toy-similarity", "caption": "The similarities of the four pairs. Outlined: what belongs together. In row B the report of A beats the own report."}, "image": {"alt": "Heat map of four by four cosine similarities between images and reports, with the diagonal outlined"}}
+similarity = toy.images @ toy.reports.T
+own = torch.eye(4, dtype=torch.bool)
+image_names = [f"image {name}" for name in toy.names]
+report_names = [f"report {name}" for name in toy.names]
+heat_maps({"": (similarity, own)}, image_names, report_names, (-1, 1))
+
+# %% [markdown]
+# ## CLIP: find your own report
+#
+# The CLIP loss takes each image for a question with as many answers as there are reports in the
+# batch, and each report likewise. The *temperature* $\tau$ divides the similarities, a softmax turns
+# them into probabilities, and the loss is the negative logarithm of the probability of the own
+# partner. With $N$ pairs in the batch,
+#
+# ```{math}
+# :label: eq-clip
+# L_\text{CLIP} = \frac{1}{2N} \sum_{i=1}^{N} \left[
+#   -\log \frac{e^{v_i \cdot t_i / \tau}}{\sum_j e^{v_i \cdot t_j / \tau}}
+#   -\log \frac{e^{t_i \cdot v_i / \tau}}{\sum_j e^{t_i \cdot v_j / \tau}} \right].
+# ```
+#
+# The same in five lines: for each $i$ the sums of both denominators and the two logarithms. Here
+# `s[i][j]` is $v_i \cdot t_j$, `n` is $N$ and `toy_tau` is $\tau$.
+
+# %%
+toy_tau = 0.07
+s, n = similarity.tolist(), 4
+loop_clip = 0.0
+for i in range(n):
+    over_reports = sum(exp(s[i][j] / toy_tau) for j in range(n))
+    over_images = sum(exp(s[j][i] / toy_tau) for j in range(n))
+    loop_clip -= log(exp(s[i][i] / toy_tau) / over_reports) / (2 * n)
+    loop_clip -= log(exp(s[i][i] / toy_tau) / over_images) / (2 * n)
+
+# %% [markdown]
+# The library computes it with matrices, and must give the same number:
+
+# %%
+library_clip = clip_loss(toy.images, toy.reports, toy_tau)
+print(f"loop {loop_clip:.5f}, library {library_clip:.5f}")
+
+# %% [markdown]
+# ## What the softmax sees
+#
+# The temperature decides which of the other reports matter. At $\tau = 1$ all of them do, and even
+# the best pair gets hardly more than half of the probability. At 0.07, the value used here, similar
+# reports compete and distant ones are out of the race. At 0.01 only the most similar report is left,
+# right or wrong.
+
+# %% mystnb={"figure": {"name": "fig-toy-softmax", "caption": "Probabilities of the four reports for each image (rows add up to 1), at three temperatures. CLIP wants the outlined cells to be 1."}, "image": {"alt": "Three heat maps of softmax probabilities: spread out at temperature 1, nearly decided at 0.07, all or nothing at 0.01, where image B picks the report of A"}}
+heat_maps(
+    {
+        f"$\\tau$ = {tau:g}": ((similarity / tau).softmax(dim=1), own)
+        for tau in (1, 0.07, 0.01)
+    },
+    image_names,
+    toy.names,
+    (0, 1),
+)
+
+# %% [markdown]
+# ## SupCon: find your own kind
+#
+# The supervised contrastive loss {cite}`khosla2020` asks for the label instead of the pair. It acts
+# on one vector per study, the *fused* $f_i$: the mean of $v_i$ and $t_i$, scaled back to length 1.
+# Each study is a question again, all *other* studies of the batch are the answers, and every other
+# study of its label, $P(i)$, is a right one:
+#
+# ```{math}
+# :label: eq-supcon
+# L_\text{SupCon} = \frac{1}{N} \sum_{i=1}^{N} \frac{1}{|P(i)|} \sum_{p \in P(i)}
+#   -\log \frac{e^{f_i \cdot f_p / \tau}}{\sum_{a \ne i} e^{f_i \cdot f_a / \tau}}.
+# ```
+#
+# Again as a loop. `g[i][a]` is $f_i \cdot f_a$, `y` holds the labels and `positives` is $P(i)$:
+
+# %%
+fused = F.normalize(fuse(toy.images, toy.reports), dim=1)
+g, y = (fused @ fused.T).tolist(), toy.labels.tolist()
+loop_supcon = 0.0
+for i in range(n):
+    others = [a for a in range(n) if a != i]
+    over_others = sum(exp(g[i][a] / toy_tau) for a in others)
+    positives = [p for p in others if y[p] == y[i]]
+    for p in positives:
+        term = -log(exp(g[i][p] / toy_tau) / over_others)
+        loop_supcon += term / len(positives) / n
+
+# %% [markdown]
+# And the library's:
+
+# %%
+library_supcon = supervised_contrastive_loss(fused, toy.labels, toy_tau)
+print(f"loop {loop_supcon:.5f}, library {library_supcon:.5f}")
+
+# %% [markdown]
+# A study that is the only one of its label in the batch has no positive and contributes nothing.
+# Equation {eq}`eq-supcon` calls $f$ normalised, but the paper's Algorithm 1 feeds the loss with
+# $F = (v + t)/2$, whose norm is below 1. Both are here (`renormalise_fused`).
+#
+# What the softmax sees is now a table of studies against studies, without the study itself:
+
+# %% mystnb={"figure": {"name": "fig-toy-supcon", "caption": "Probabilities of the other studies for each study. A study does not compete with itself (blank). SupCon wants the outlined cells of a row, here one in each, to share all the probability; study D gives A, which is normal, the most."}, "image": {"alt": "Two heat maps of softmax probabilities between four studies with an empty diagonal; the cell of the other study of the same label is outlined"}}
+among_others = (fused @ fused.T).masked_fill(own, -torch.inf)
+same_label = (toy.labels[:, None] == toy.labels) & ~own
+heat_maps(
+    {
+        f"$\\tau$ = {tau:g}": (
+            (among_others / tau).softmax(dim=1).masked_fill(own, torch.nan),
+            same_label,
+        )
+        for tau in (1, 0.07)
+    },
+    [f"study {name}" for name in toy.names],
+    toy.names,
+    (0, 1),
+)
+
+# %% [markdown]
+# ## What pulls and what pushes
+#
+# A loss is known by where it moves things. Eight scattered pairs, and 400 plain gradient steps
+# under each loss; after a step every point goes back to the circle. Here $\tau = 0.2$, so that the
+# points feel each other from further away.
+
+# %%
+scattered = ToyBatch.from_degrees(
+    images=[5, 70, 115, 160, 205, 250, 300, 340],
+    reports=[40, 20, 150, 100, 230, 290, 260, 10],
+    labels=[0, 1, 0, 1, 1, 0, 1, 0],
+)
+
+
+def clip(images, reports):
+    return clip_loss(images, reports, 0.2)
+
+
+def supcon(images, reports):
+    return supervised_contrastive_loss(
+        fuse(images, reports), scattered.labels, 0.2
+    )
+
+
+def both(images, reports):
+    return clip(images, reports) + supcon(images, reports)
+
+
+# %% mystnb={"figure": {"name": "fig-toy-descent", "caption": "Eight pairs before training and after 400 gradient steps under CLIP, under SupCon and under both, with the two losses of each state."}, "image": {"alt": "Four circles with eight image-report pairs. Before: long lines across. CLIP: each image on its report, the pairs evenly spread. SupCon: two groups by label, images apart from their reports. Both: two groups by label with each image on its report"}}
+states = {"before": scattered}
+losses = {"CLIP": clip, "SupCon": supcon, "CLIP + SupCon": both}
+for name, loss in losses.items():
+    moved = descend(loss, scattered.images, scattered.reports)
+    states[name] = ToyBatch(*moved, scattered.labels)
+
+
+def title(name):
+    pairs = states[name].images, states[name].reports
+    return f"{name}\nCLIP {clip(*pairs):.2f}, SupCon {supcon(*pairs):.2f}"
+
+
+pairs_on_circle({title(name): state for name, state in states.items()})
+
+# %% [markdown]
+# - **CLIP** pulls an image and its report together and pushes all other pairs away, of the same
+#   label or not: the pairs end up evenly around the circle.
+# - **SupCon** pulls studies of a label together and pushes the labels apart. It only moves the
+#   *middle* of a pair: images and reports stay apart, and retrieval is lost.
+# - **Both** give two groups with closed pairs. But within a group the two losses disagree: CLIP
+#   pushes apart what SupCon holds together. Neither gets as low as it does alone; the weights say
+#   who gives way.
+#
+# ## BCE: name the label
+#
+# The third loss asks the fusion head for the label. The head gives one number, the *logit*
+# $\hat y_i$ of $\text{Dropout}((V_i + T_i)/2)$, from the embeddings before normalisation, and the
+# sigmoid $\sigma$ makes it the probability of abnormal:
+#
+# ```{math}
+# :label: eq-bce
+# L_\text{BCE} = -\frac{1}{N} \sum_{i=1}^{N}
+#   \left[ y_i \log \sigma(\hat y_i) + (1 - y_i) \log (1 - \sigma(\hat y_i)) \right].
+# ```
+#
+# For the toy the head is a rule made by hand: the further to the left, the more abnormal.
+
+# %%
+logits = -4 * ((toy.images + toy.reports) / 2)[:, 0]
+loop_bce = 0.0
+for logit, label in zip(logits.tolist(), y, strict=True):
+    sigma = 1 / (1 + exp(-logit))
+    loop_bce -= (label * log(sigma) + (1 - label) * log(1 - sigma)) / n
+library_bce = classification_loss(logits, toy.labels)
+print(f"loop {loop_bce:.5f}, library {library_bce:.5f}")
+
+# %% [markdown]
+# The three are added with the weights that the [next chapter](03_weight_search) searches:
+#
+# ```{math}
+# :label: eq-total
+# L = \lambda_1 L_\text{BCE} + \lambda_2 L_\text{SupCon} + \lambda_3 L_\text{CLIP}.
+# ```
+#
+# ## Break it, then mend it
+#
+# The figure above suggests that a small temperature makes a stern teacher. Take $\tau = 0.01$, and
+# the loss as the equation has it, first the exponentials, then the logarithm, in float32 as in
+# training:
+
+# %%
+broken_tau = 0.01
+e = (similarity / broken_tau).exp()
+naive = (e.sum(dim=1) / e.diagonal()).log()
+
+stable = torch.logsumexp(similarity / broken_tau, dim=1)
+stable = stable - similarity.diagonal() / broken_tau
+pd.DataFrame(
+    {"exp, then log": naive, "log-sum-exp": stable}, index=image_names
+).astype(float).round(3)
+
+# %% [markdown]
+# Float32 ends at about $e^{88}$, and a similarity near 1 divided by 0.01 is near 100. *Inf* over a
+# number, *inf* over *inf*: one such row, and the loss and all its gradients are lost. **Mend the
+# arithmetic:** the logarithm of a sum of exponentials can take out the largest term first,
+# $\log \sum_j e^{x_j} = m + \log \sum_j e^{x_j - m}$ with $m = \max_j x_j$. The second column does, and
+# so does the library.
+#
+# Now the loss is finite, but does it teach? Its slope in the similarity to the own report is
+# $(1 - p)/\tau$, with $p$ the probability of that report; what pushes the others away is shared among
+# them by their probabilities.
+
+# %%
+rows = []
+for tau in (1, 0.3, 0.07, 0.03, 0.01):
+    p = (similarity / tau).softmax(dim=1).diagonal()
+    slope = (1 - p) / tau
+    nearest = nearest_negative_share(similarity, tau)
+    rows.append(
+        {
+            "τ": tau,
+            "CLIP loss": clip_loss(toy.images, toy.reports, tau).item(),
+            "slope, image B": slope[1].item(),
+            "slope, mean of A, C, D": slope[[0, 2, 3]].mean().item(),
+            "share of the nearest negative": nearest.mean().item(),
+        }
+    )
+pd.DataFrame(rows).style.format("{:.3g}").hide()
+
+# %% [markdown]
+# As $\tau$ falls, three of the four images stop learning: their own report is nearest already, and
+# the slope vanishes. All that is left is image B against one single negative, with a slope of 100:
+# one confusing pair, a duplicate perhaps, throws the whole batch about. **Mend the temperature:** put
+# 0.07 for `broken_tau`, and both columns of the first table agree; in the second, that line keeps a
+# moderate slope. [Chapter 9](09_ablations) trains with 0.02 and 0.2 and measures what it costs.
+#
+# ## The losses, on real studies
+#
+# Take four studies of each label and embed them with the pretrained model. The losses see in them
+# what they saw in the toy:
 
 # %%
 train = studies[studies["split"] == "train"]
@@ -162,73 +450,29 @@ v, t = map(
 labels = torch.tensor(studies["label"].to_numpy()[eight])
 tau = temperature or pretrained.learned_temperature
 
-# %% [markdown]
-# **CLIP** pulls an image towards its own report and pushes it from the other reports of the batch,
-# and the reverse. With $N$ pairs in the batch,
-#
-# ```{math}
-# :label: eq-clip
-# L_\text{CLIP} = \frac{1}{2N} \sum_{i=1}^{N} \left[
-#   -\log \frac{e^{v_i \cdot t_i / \tau}}{\sum_j e^{v_i \cdot t_j / \tau}}
-#   -\log \frac{e^{t_i \cdot v_i / \tau}}{\sum_j e^{t_i \cdot v_j / \tau}} \right].
-# ```
-#
-# **SupCon** {cite}`khosla2020` pulls together all studies of one label. It acts on the fused
-# vector $f_i$, the renormalised mean of $v_i$ and $t_i$; $P(i)$ are the other studies of
-# $i$'s label:
-#
-# ```{math}
-# :label: eq-supcon
-# L_\text{SupCon} = \frac{1}{N} \sum_{i=1}^{N} \frac{1}{|P(i)|} \sum_{p \in P(i)}
-#   -\log \frac{e^{f_i \cdot f_p / \tau}}{\sum_{a \ne i} e^{f_i \cdot f_a / \tau}}.
-# ```
-#
-# Equation {eq}`eq-supcon` calls $f$ normalised, but the paper's Algorithm 1 feeds it
-# $F = (v + t)/2$, whose norm is below 1. Both are here (`renormalise_fused`). A study that is the
-# only one of its label in the batch has no positive and contributes nothing.
-
-# %% mystnb={"figure": {"name": "fig-losses", "caption": "What the two contrastive losses see before training: cosine similarities of eight studies. Left: image against report, CLIP wants the diagonal bright. Right: fused against fused, SupCon wants two bright blocks."}, "image": {"alt": "Two heat maps of cosine similarities between eight studies, four normal and four abnormal"}}
-unit_v, unit_t = (torch.nn.functional.normalize(x, dim=1) for x in (v, t))
-fused = torch.nn.functional.normalize(fuse(v, t), dim=1)
+# %% mystnb={"figure": {"name": "fig-losses", "caption": "What the two contrastive losses see before training: cosine similarities of eight studies. Left: image (rows) against report (columns); CLIP wants the outlined diagonal to be the highest of its row and column. Right: fused against fused; SupCon wants the two outlined blocks bright and the rest dark."}, "image": {"alt": "Two heat maps of cosine similarities between eight studies, four normal and four abnormal, with the positives of each loss outlined"}}
+unit_v, unit_t = F.normalize(v, dim=1), F.normalize(t, dim=1)
+fused = F.normalize(fuse(v, t), dim=1)
+itself = torch.eye(8, dtype=torch.bool)
 names = [
     f"{'abnormal' if label else 'normal'} {number + 1}"
     for number, label in enumerate(labels)
 ]
-figure, axes = plt.subplots(1, 2, figsize=(11, 4.4), layout="constrained")
-for axis, similarity, title in (
-    (axes[0], unit_v @ unit_t.T, "image (rows) against report (columns)"),
-    (axes[1], fused @ fused.T, "fused against fused"),
-):
-    sns.heatmap(
-        similarity,
-        annot=True,
-        fmt=".2f",
-        cmap="viridis",
-        vmin=0,
-        vmax=1,
-        ax=axis,
-        xticklabels=names,
-        yticklabels=names,
-        annot_kws={"size": 8},
-    )
-    axis.set_title(title)
+heat_maps(
+    {
+        "image against report": (unit_v @ unit_t.T, itself),
+        "fused against fused": (
+            (fused @ fused.T).masked_fill(itself, torch.nan),
+            (labels[:, None] == labels) & ~itself,
+        ),
+    },
+    names,
+    names,
+    (0, 1),
+)
 
 # %% [markdown]
-# **BCE** asks the fusion head for the label. With the logit $\hat y_i$ of
-# $\text{Dropout}((V_i + T_i)/2)$, the embeddings before normalisation, and the sigmoid $\sigma$:
-#
-# ```{math}
-# :label: eq-bce
-# L_\text{BCE} = -\frac{1}{N} \sum_{i=1}^{N}
-#   \left[ y_i \log \sigma(\hat y_i) + (1 - y_i) \log (1 - \sigma(\hat y_i)) \right],
-# ```
-#
-# and the three are added with the weights that the [next chapter](03_weight_search) searches:
-#
-# ```{math}
-# :label: eq-total
-# L = \lambda_1 L_\text{BCE} + \lambda_2 L_\text{SupCon} + \lambda_3 L_\text{CLIP}.
-# ```
+# The three losses of this batch and their sum with the paper's weights, before any training:
 
 # %%
 torch.manual_seed(seed)
@@ -257,7 +501,7 @@ pd.DataFrame(
 # some pair: the temperature {num}`02_model?metric=temperature` magnifies small differences of
 # similarity.
 
-# %%
+# %% tags=["hide-cell"]
 write_json(
     run / "models.json",
     {
@@ -298,5 +542,11 @@ run.write_results(
 #   are trained ({num}`02_model?metric=trained_share:.1%`); in full-size BiomedCLIP 15.39 of 195.9
 #   million.
 # - The frozen rest is computed once and read from disk.
-# - Three losses ask three different things of the same embeddings; how to weigh them is the
-#   subject of [the next chapter](03_weight_search).
+# - CLIP joins pairs and spreads everything else, SupCon gathers a label and leaves the pairs open,
+#   BCE asks for the label alone. They agree on much, and disagree within a label.
+# - The temperature says how many negatives count. Too small a one breaks first the arithmetic and
+#   then the learning.
+#
+# Now you: the [exercises](exercises/02_model) of this chapter.
+#
+# Next: [how much each loss should weigh](03_weight_search).

@@ -17,9 +17,9 @@
 # # How much should each loss weigh?
 #
 # **You will learn** how Bayesian optimisation finds the weights $\lambda_1, \lambda_2, \lambda_3$
-# of equation {eq}`eq-total`, why the objective must not be the loss itself, and how far the best
-# weights here are from the paper's. **It needs** the frozen features of
-# [the model chapter](02_model).
+# of equation {eq}`eq-total`, why the objective must not be the loss itself, how far the best
+# weights here are from the paper's, and how one weight can swallow the others. **It needs** the
+# frozen features of [the model chapter](02_model).
 
 # %% tags=["hide-input"]
 from pathlib import Path
@@ -45,10 +45,16 @@ from cxr_mtl.files import (
     write_table,
 )
 from cxr_mtl.last_layer import LastLayer, freeze
+from cxr_mtl.losses import LossWeights
 from cxr_mtl.objective import TrainingObjective
 from cxr_mtl.runs import Run
 from cxr_mtl.search import PAPER_WEIGHTS, RANGES, search_weights
-from cxr_mtl.trainer import TrainingConfig
+from cxr_mtl.trainer import (
+    TrainingConfig,
+    embed_rows,
+    train,
+    validation_mrr,
+)
 
 use_theme()
 
@@ -193,7 +199,74 @@ pd.DataFrame(
     index={"bce": "λ₁ (BCE)", "supcon": "λ₂ (SupCon)", "clip": "λ₃ (CLIP)"}
 ).round(4)
 
+# %% [markdown]
+# ## Break it, then mend it
+#
+# A sum of losses can *collapse*: one term drives the training and the others are carried along. The
+# surest way is to give it all the weight. Two short trainings, equal but for their weights: with
+# BCE alone, and with the weights found above. Beside them stands a model that *knows nothing* and
+# finds everything equally likely: its BCE is $\log 2$, its CLIP loss the logarithm of the batch size,
+# its MRR that of a random order.
+
 # %%
+collapsed = LossWeights(bce=1.0, supcon=0.0, clip=0.0)
+start = LastLayer(backbone.model, unfrozen_blocks)
+fates = {}
+for title, weights in {
+    "BCE alone": collapsed,
+    "weights found here": found.weights,
+}.items():
+    changes = {"weights": weights, "epochs": min(10, search_epochs)}
+    short = train(
+        start,
+        features,
+        labels,
+        train_rows,
+        validation_rows,
+        config.model_copy(update=changes),
+        learned_temperature=backbone.learned_temperature,
+        device=device,
+    )
+    fates[title] = short.epochs.iloc[-1]
+
+# %% tags=["hide-input"]
+before = np.mean(
+    validation_mrr(*embed_rows(start, features, validation_rows, device))
+)
+chance = np.mean(1 / np.arange(1, len(validation_rows) + 1))
+nothing_known = {"BCE": np.log(2), "CLIP": np.log(batch_size)}
+fate_table = pd.DataFrame(
+    {
+        "knows nothing": nothing_known | {"validation MRR": chance},
+        "before training": {"validation MRR": before},
+    }
+    | {
+        title: {
+            "BCE": last["bce"],
+            "CLIP": last["clip"],
+            "validation MRR": last["validation_mrr"],
+        }
+        for title, last in fates.items()
+    }
+)
+fate_table.style.format("{:.4f}", na_rep="")
+
+# %% [markdown]
+# BCE alone does well what it was asked, {num}`03_weight_search?metric=collapse_bce&weights=bce_alone:.3f`,
+# and nothing else. The validation MRR was {num}`03_weight_search?metric=collapse_mrr&weights=none:.4f`
+# before training; it is {num}`03_weight_search?metric=collapse_mrr&weights=bce_alone:.4f` with BCE alone
+# and {num}`03_weight_search?metric=collapse_mrr&weights=found:.4f` with the weights found. Compare the
+# CLIP losses too: {num}`03_weight_search?metric=collapse_clip&weights=bce_alone:.2f` after BCE alone, and
+# {num}`03_weight_search?metric=collapse_clip&weights=knows_nothing:.2f` of a model that knows nothing.
+# Where the first is the higher one, the model has become *sure* of wrong pairs: telling two labels
+# apart needs one direction of the embedding space only, and nothing keeps the others in order.
+#
+# Nothing in the BCE curve warns of it. **Mend it:** in the line of `collapsed`, give `clip` a weight
+# again, first 0.01, then 1, and watch the MRR; and choose weights by what is wanted in the end,
+# retrieval, as the search above does. A scale that all three share hardly matters to AdamW; their
+# ratios do.
+
+# %% tags=["hide-cell"]
 write_json(run / "best_weights.json", vars(found.weights))
 write_table(
     run / "trials.parquet",
@@ -215,6 +288,23 @@ records += [
     {"metric": "trials", "value": trials},
     {"metric": "search_epochs", "value": search_epochs},
 ]
+for place, column in {
+    "knows_nothing": "knows nothing",
+    "none": "before training",
+    "bce_alone": "BCE alone",
+    "found": "weights found here",
+}.items():
+    records += [
+        {
+            "metric": f"collapse_{name}",
+            "weights": place,
+            "value": float(value),
+        }
+        for name, value in zip(
+            ("bce", "clip", "mrr"), fate_table[column], strict=True
+        )
+        if pd.notna(value)
+    ]
 run.write_results("03_weight_search", records)
 
 # %% [markdown]
@@ -228,7 +318,10 @@ run.write_results("03_weight_search", records)
 #   {num}`03_weight_search?metric=validation_mrr&weights=paper:.4f` here.
 # - SupCon knows two classes only. Given much weight it draws all studies of a label together,
 #   which serves a label and costs the exact pair.
+# - A weight that dominates is not seen in its own loss, only in the retrieval that suffers.
 # - The objective is measured on a few hundred validation studies: neighbouring trials differ by
 #   less than that can tell.
+#
+# Now you: the [exercises](exercises/03_weight_search) of this chapter.
 #
 # Next: [training](04_training) with the weights found here.

@@ -16,16 +16,18 @@
 # %% [markdown]
 # # Training the last layer
 #
-# **You will learn** the paper's Algorithm 1 in one function call, how to read its curves, and what
-# is kept so that a killed training resumes. **It needs** the weights of
-# [the search](03_weight_search).
+# **You will learn** the paper's Algorithm 1 in one function call, how to read its curves, what is kept
+# so that a killed training resumes, and what equal reports in a batch do to the CLIP loss.
+# **It needs** the weights of [the search](03_weight_search).
 
 # %% tags=["hide-input"]
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 import torch
+import torch.nn.functional as F
 
 from cxr_mtl.backbones import load_backbone
 from cxr_mtl.features import compute_features, pick_device
@@ -33,9 +35,12 @@ from cxr_mtl.figures import training_curves, use_theme
 from cxr_mtl.files import read_json, read_table, write_table
 from cxr_mtl.fine_tuned import save_fine_tuned
 from cxr_mtl.last_layer import LastLayer, freeze
-from cxr_mtl.losses import LossWeights
+from cxr_mtl.lesson_figures import pairs_on_circle
+from cxr_mtl.losses import LossWeights, clip_loss
 from cxr_mtl.runs import Run
-from cxr_mtl.trainer import TrainingConfig, given_weights, train
+from cxr_mtl.splits import normalise_text
+from cxr_mtl.toy import ToyBatch, degrees_between, descend
+from cxr_mtl.trainer import TrainingConfig, embed_rows, given_weights, train
 
 use_theme()
 
@@ -97,6 +102,15 @@ train_rows, validation_rows = (
 # head, a linear warm-up over the first steps, then a cosine to zero. Every epoch draws its order
 # and dropout from a seed of its own and ends with a checkpoint, written beside and renamed: a
 # training that was killed resumes and ends with the same weights, on a CPU bit for bit.
+#
+# ```{figure} _assets/algorithm-training.svg
+# :name: fig-algorithm-training
+# :alt: Frozen blocks give tokens once. For each epoch the studies are shuffled; for each batch the last layer embeds, three losses are summed and AdamW takes a step; then validation and a checkpoint. At the end the trained tensors are kept.
+#
+# Algorithm 1, training (the paper's Figure 2, drawn anew), with the paper's values. The paper runs
+# the whole model in every step; here the frozen blocks run once, with the same result. $F$ is
+# scaled to length 1 before SupCon, as the paper's Eq. 2 says.
+# ```
 
 # %%
 config = TrainingConfig(
@@ -137,12 +151,145 @@ training_curves(trained.steps, trained.epochs)
 # The SupCon loss has a floor well above zero: with two classes and a batch of many, each anchor's
 # probability is shared among all positives.
 #
+# ## Break it, then mend it
+#
+# The CLIP loss has a floor too, and nobody put it there on purpose. It treats every other report of the
+# batch as wrong. In Open-I many reports are word for word the same, so that a batch holds *false
+# negatives*: reports that fit the image exactly and count as errors. How many? Batches are drawn as
+# the training draws them, twenty epochs of them.
+
+# %%
+texts = studies["text"].map(normalise_text).to_numpy()[train_rows.numpy()]
+rng = np.random.default_rng(seed)
+ends = range(batch_size, len(texts), batch_size)
+batches = [
+    batch
+    for _ in range(20)
+    for batch in np.split(rng.permutation(len(texts)), ends)
+]
+with_twin = [
+    pd.Series(texts[batch]).duplicated(keep=False).mean() for batch in batches
+]
+print(f"studies with a twin in their batch: {np.mean(with_twin):.1%}")
+
+# %% [markdown]
+# What such a pair does is best seen on four pairs of [the toy](02_model): A and B have the same report.
+# The mend stands beside it: a *mask* takes equal reports out of the race, all but the own one. It
+# is one line, `masked_fill`; a logit of $-\infty$ has the probability 0.
+
+# %%
+toy = ToyBatch.from_degrees(
+    images=[30, 100, 160, 280],
+    reports=[40, 40, 160, 280],
+    labels=[0, 0, 1, 1],
+)
+toy_texts = np.array(["clear", "clear", "effusion", "nodule"])
+
+
+def twins(words):
+    same = torch.from_numpy(words[:, None] == words)
+    return same & ~torch.eye(len(words), dtype=torch.bool)
+
+
+def masked_clip_loss(images, reports, twin, tau):
+    images, reports = (F.normalize(x, dim=1) for x in (images, reports))
+    logits = (images @ reports.T / tau).masked_fill(twin, -torch.inf)
+    own = torch.arange(len(logits))
+    of_images = F.cross_entropy(logits, own)
+    of_reports = F.cross_entropy(logits.T, own)
+    return (of_images + of_reports) / 2
+
+
+# %% [markdown]
+# Now the reports stay where they are and the images take 400 gradient steps, once without the mask and
+# once with it ($\tau = 0.2$):
+
+# %% mystnb={"figure": {"name": "fig-twins", "caption": "Images A and B share one report (the upper square). The plain CLIP loss moves A, which was near, away from its own report until B is as near; with the mask A stays near and B comes nearer."}, "image": {"alt": "Three circles: before, image A is near the shared report and B far; after the plain CLIP loss both lie at the same distance on either side of it, A further off than before; with the mask A stays near and B comes closer"}}
+tau = 0.2
+
+
+def plain(images):
+    return clip_loss(images, toy.reports, tau)
+
+
+def masked(images):
+    return masked_clip_loss(images, toy.reports, twins(toy_texts), tau)
+
+
+(after_plain,) = descend(plain, toy.images)
+(after_masked,) = descend(masked, toy.images)
+states = {
+    "before": toy.images,
+    "CLIP": after_plain,
+    "CLIP, twins masked": after_masked,
+}
+pairs_on_circle(
+    {
+        name: ToyBatch(images, toy.reports, toy.labels)
+        for name, images in states.items()
+    }
+)
+
+# %% [markdown]
+# The degrees between each image and its own report:
+
+# %%
+pd.DataFrame(
+    {
+        name: degrees_between(images, toy.reports).numpy()
+        for name, images in states.items()
+    },
+    index=[f"image {name}" for name in toy.names],
+).round(1)
+
+# %% [markdown]
+# Two questions, "which image belongs to this report?", have the same words and two different right
+# answers. The loss is lowest where both images are equally likely, so it pushes the near one off. No
+# model can do better than $\log 2$ on average over the four terms of such a pair, and than $\log n$
+# where $n$ reports are equal.
+#
+# And in the run? The CLIP loss of the trained model over five of the batches above, without dropout,
+# plain and masked, and the floor that equal reports set to the plain one:
+
+# %%
+rows = []
+for batch in batches[:5]:
+    found = embed_rows(
+        trained.last_layer, features, train_rows[batch], device
+    )
+    images, reports = map(torch.from_numpy, found)
+    tau = temperature or backbone.learned_temperature
+    twin = twins(texts[batch])
+    rows.append(
+        {
+            "CLIP": clip_loss(images, reports, tau).item(),
+            "CLIP, twins masked": masked_clip_loss(
+                images, reports, twin, tau
+            ).item(),
+            "floor by twins": (1 + twin.sum(dim=1)).log().mean().item(),
+        }
+    )
+in_batches = pd.DataFrame(rows).mean()
+in_batches.to_frame("mean of five batches").round(3)
+
+# %% [markdown]
+# {num}`04_training?metric=studies_with_twin:.1%` of the studies have a twin in their batch. The mask
+# takes the loss from {num}`04_training?metric=clip_of_batches&twins=kept:.3f` to
+# {num}`04_training?metric=clip_of_batches&twins=masked:.3f`. Where that is little, as in the demo edition,
+# the model is still so unsure that one wrong competitor among so many hardly counts. The floor,
+# {num}`04_training?metric=twin_floor:.3f`, is what would be left of the plain loss if the model were
+# perfect. Twins bite when models are good, batches large and most chests normal.
+#
+# **Break the mend:** put four different words into `toy_texts`, and the mask does nothing. **Mend the
+# training:** the book trains without the mask, as the paper describes its loss; put
+# `masked_clip_loss` in place of `clip_loss` in `multi_task_loss`, and pass the twins of the batch.
+#
 # ## What is kept
 #
 # Only the tensors that were trained, under the names they have in open_clip: put into the
 # pretrained model they give the fine-tuned one.
 
-# %%
+# %% tags=["hide-cell"]
 save_fine_tuned(run / "fine_tuned", trained, backbone, config)
 write_table(run / "steps.parquet", trained.steps)
 write_table(run / "epochs.parquet", trained.epochs)
@@ -160,6 +307,18 @@ run.write_results(
         ),
         {"metric": "epochs", "value": int(last["epoch"])},
         {"metric": "steps", "value": len(trained.steps)},
+        {"metric": "studies_with_twin", "value": float(np.mean(with_twin))},
+        {
+            "metric": "clip_of_batches",
+            "twins": "kept",
+            "value": in_batches["CLIP"],
+        },
+        {
+            "metric": "clip_of_batches",
+            "twins": "masked",
+            "value": in_batches["CLIP, twins masked"],
+        },
+        {"metric": "twin_floor", "value": in_batches["floor by twins"]},
     ],
 )
 
@@ -172,5 +331,9 @@ run.write_results(
 #   {num}`04_training?metric=bce&epoch=first:.3f` to {num}`04_training?metric=bce&epoch=last:.3f`.
 # - Validation MRR went from {num}`04_training?metric=validation_mrr&epoch=first:.4f` to
 #   {num}`04_training?metric=validation_mrr&epoch=last:.4f`.
+# - Equal reports in a batch are false negatives: they push an image off its own report and set the
+#   CLIP loss a floor. A mask of one line takes them out.
+#
+# Now you: the [exercises](exercises/04_training) of this chapter.
 #
 # Next: [retrieval](05_retrieval) on the test studies, which no chapter so far has used.

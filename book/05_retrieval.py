@@ -16,24 +16,29 @@
 # %% [markdown]
 # # Retrieval: Tables I to III
 #
-# **You will learn** how the paper retrieves, what its three tables measure, why its protocol is
-# not cross-modal retrieval, and how the same models fare when it is. **It needs** the fine-tuned
-# model of [the training chapter](04_training).
+# **You will learn** how the paper retrieves, why its protocol is not cross-modal retrieval, what its
+# three tables measure, and how the same models fare when images are searched among reports alone.
+# **It needs** the fine-tuned model of [the training chapter](04_training).
 
 # %% tags=["hide-input"]
+import textwrap
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 from safetensors.numpy import save_file
 
 from cxr_mtl.backbones import load_backbone
 from cxr_mtl.bounds import bound_records
+from cxr_mtl.controls import control_embeddings
 from cxr_mtl.evaluation import evaluate_tables, reciprocal_ranks
 from cxr_mtl.features import embed, pick_device
-from cxr_mtl.figures import contact_sheet, use_theme
+from cxr_mtl.figures import LABEL_NAMES, contact_sheet, use_theme
 from cxr_mtl.files import read_json, read_table, write_beside
 from cxr_mtl.fine_tuned import load_fine_tuned
 from cxr_mtl.marks import mark_differences
+from cxr_mtl.metrics import TIE_TOLERANCE, recall_at_k
+from cxr_mtl.protocols import searches
 from cxr_mtl.result_tables import (
     metric_name,
     model_name,
@@ -89,6 +94,15 @@ pd.DataFrame(
 # The paper indexes *fused* vectors, $f = \text{normalise}((v + t)/2)$ with $v$ and $t$ L2-normalised,
 # in a FAISS {cite}`douze2024` inner-product index. An image or a report embedding is the query,
 # the $k$ nearest fused vectors are the answer, each with its study's metadata.
+#
+# ```{figure} _assets/algorithm-retrieval.svg
+# :name: fig-algorithm-retrieval
+# :alt: Once, test studies are embedded, fused and indexed. Each query, an image or a report, is embedded, scored against the index, and the k best are returned. Below, the paper's fused index holds half of the query in its own study, the strict index holds nothing of it.
+#
+# Algorithm 2, retrieval (the paper's Figure 3, drawn anew). Below: what an image query meets in the
+# paper's index of fused vectors, and in the strict one, of reports alone. For a report as query the
+# colours change places.
+# ```
 
 # %%
 v, t = embeddings["fine_tuned"]
@@ -100,26 +114,139 @@ index = Index.build(
 index.save(run / "index")
 print(f"{len(index)} fused vectors, searched on the {index.device}")
 
+# %% [markdown]
+# One query: the image of the first abnormal test study.
+
 # %% mystnb={"figure": {"name": "fig-query", "caption": "An image query (first) and the studies retrieved for it, best first."}, "image": {"alt": "A query image followed by the retrieved images with study number, label and similarity"}}
 query = int(test.index[test["label"] == 1][0])
-scores, positions = index.search(normalised(v[query : query + 1]), example_k)
+unit_query = normalised(v[query : query + 1])
+scores, positions = index.search(unit_query, example_k)
 answers = index.metadata.iloc[positions[0]]
 shown = [f"query: study {test['study'][query]}\nabnormal"] + [
-    f"study {row.study}, {'abnormal' if row.label else 'normal'}\nsimilarity {score:.3f}"
+    f"study {row.study}, {LABEL_NAMES[row.label]}\nsimilarity {score:.3f}"
     for row, score in zip(answers.itertuples(), scores[0], strict=True)
 ]
 contact_sheet(
     [test["image"][query], *answers["image"]], shown, columns=example_k + 1
 )
+
 # %% [markdown]
-# Half of the fused vector of the query's own study *is* the query. That is the first thing to know
-# about Table I: where images differ much from each other this half alone brings the own study to
-# the top, whatever the report says; random vectors reach an accuracy@1 of 1 this way. Where a
-# model sees all images as alike, as small models do, the other half decides.
+# Are these good answers? The report of the query, and of the first answer, say what to look for:
+
+# %%
+for role, text in (
+    ("query", test["text"][query]),
+    ("first answer", answers["text"].iloc[0]),
+):
+    print(textwrap.fill(f"{role}: {text}", 72), end="\n\n")
+
+# %% [markdown]
+# And the whole order, for all image queries: the place of the query's own study, and how often none of
+# the first few answers has the query's label.
+
+# %%
+labels = test["label"].to_numpy()
+order = index.search(normalised(v), len(index))[1]
+own_place = (order == np.arange(len(test))[:, None]).argmax(axis=1) + 1
+missed = (labels[order[:, :example_k]] != labels[:, None]).all(axis=1)
+pd.Series(
+    {
+        "place of the query's own study": own_place[query],
+        "median place over all image queries": np.median(own_place),
+        "abnormal queries, no abnormal answer": missed[labels == 1].mean(),
+        "normal queries, no normal answer": missed[labels == 0].mean(),
+    }
+).to_frame("").style.format("{:.3g}")
+
+# %% [markdown]
+# In the demo edition an abnormal query gets normal answers, and that is no error of the program. The
+# study is abnormal by its index terms because of one old calcified granuloma, a dot in the upper lung on the
+# left of the picture; its report goes on to say that nothing acute is there. The label is binary, the
+# picture is nearly that of a normal chest, and the model ranks by the whole of it. The similarities are
+# all high and differ in the second or third digit, since the small model sees all phantoms as alike, so
+# details decide the order. The query's own study stands at place
+# {num}`05_retrieval?metric=example_place`; over all image queries its median place is
+# {num}`05_retrieval?metric=median_place:.3g`. Such a miss is a minority: none of the
+# first answers has the query's label in {num}`05_retrieval?metric=all_missed&label=1:.1%` of the abnormal
+# and {num}`05_retrieval?metric=all_missed&label=0:.1%` of the normal queries.
 #
-# ## The paper's tables, ours beside the paper's
+# ## Break it, then mend it
 #
-# How each metric is read (the paper leaves some of it open):
+# An exact match asks whether the query's own study comes first. Half of the fused vector of that study
+# *is* the query. How much of the score comes from this half? Break the other one: give every study a
+# random vector in place of its report's embedding, so that nothing is left that could tell which
+# report belongs to which image.
+
+# %%
+broken = {
+    "fine_tuned": (v, t),
+    "image_only": control_embeddings("image_only", v, t, seed),
+    "text_only": control_embeddings("text_only", v, t, seed),
+}
+
+# %% [markdown]
+# Accuracy@1 of each, under the paper's protocol and under the one that mends it:
+
+
+# %%
+def accuracy_at_1(protocol, images, reports):
+    own = np.arange(len(images))
+    return {
+        direction: recall_at_k(search.scores(own), own, 1, TIE_TOLERANCE)
+        for direction, search in searches(protocol, images, reports).items()
+    }
+
+
+controls = [
+    {
+        "metric": "control_accuracy",
+        "k": 1,
+        "control": name,
+        "protocol": protocol,
+        "direction": direction,
+        "value": float(hits.mean()),
+    }
+    for protocol in ("fused", "cross_modal")
+    for name, pair in broken.items()
+    for direction, hits in accuracy_at_1(protocol, *pair).items()
+]
+
+# %% tags=["hide-input"]
+pd.DataFrame(controls).assign(
+    protocol=lambda c: c["protocol"].map(readable),
+    query=lambda c: c["direction"].map(readable),
+    control=lambda c: c["control"].map(readable),
+).pivot(index=["protocol", "query"], columns="control", values="value")[
+    [readable(name) for name in broken]
+].rename_axis(columns=None).style.format("{:.4f}")
+
+# %% [markdown]
+# Under the fused protocol the broken model holds up. With an image as query,
+# {num}`05_retrieval?metric=control_accuracy&control=fine_tuned&protocol=fused&direction=image_to_text:.3f`
+# becomes
+# {num}`05_retrieval?metric=control_accuracy&control=image_only&protocol=fused&direction=image_to_text:.3f`
+# when all reports are noise. With a report as query,
+# {num}`05_retrieval?metric=control_accuracy&control=fine_tuned&protocol=fused&direction=text_to_image:.3f`
+# becomes
+# {num}`05_retrieval?metric=control_accuracy&control=image_only&protocol=fused&direction=text_to_image:.3f`:
+# random vectors lie far apart, each finds the only fused vector it is half of, and ruining the reports
+# makes the score *better*. Such a number cannot be evidence that a model matches images with reports.
+#
+# **Mend it** with the *strict* protocol: an image is searched among reports alone, a report among
+# images alone, and nothing of the query is in the index. In the code it is one
+# word, `"cross_modal"` in place of `"fused"`. There random reports score
+# {num}`05_retrieval?metric=control_accuracy&control=image_only&protocol=cross_modal&direction=image_to_text:.4f`
+# and
+# {num}`05_retrieval?metric=control_accuracy&control=image_only&protocol=cross_modal&direction=text_to_image:.4f`,
+# and chance is one in {num}`05_retrieval?metric=test_studies`: what is left above chance is the model's own.
+# The word of this book is *strict*; its results files call the protocol `cross_modal`.
+#
+# Put `"random"` in place of `"image_only"`, or another `seed`, and see what stays.
+# [Chapter 8](08_evidence) puts every control under five protocols.
+#
+# ## How the tables are read
+#
+# The paper leaves some of its metrics open. This is our reading:
 #
 # | name in the paper | what is computed |
 # |---|---|
@@ -139,8 +266,10 @@ contact_sheet(
 # reports are not quite, so intervals and tests are somewhat too sure; and where all queries agree it
 # has no width, which does not mean that the next query would agree too.
 #
-# A star marks a number that differs from the fine-tuned model's, upwards or downwards, at
-# $p < 0.05$, by a paired
+# **Bold** is the best of the models. A mark behind a baseline's number says that it differs from the
+# fine-tuned model's at $p < 0.05$, and in which direction: ▼ the baseline is below the fine-tuned
+# model, ▲ above it. No mark means no difference that these queries could show. Higher is better in
+# all metrics but the ranks. The test is a paired
 # randomisation test {cite}`smucker2007,phipson2010` over the queries, corrected for all tests under
 # the same protocol {cite}`holm1979`. Similarities are not tested: their height says nothing of how
 # well a model retrieves. F1, ROC AUC and mAP are no means over queries and have an interval but no
@@ -152,7 +281,6 @@ roles = {
     base["name"]: "biomedclip",
     general["name"]: "clip",
 }
-labels = test["label"].to_numpy()
 bootstrap = Bootstrap(len(test), seed=seed)
 evaluated = {
     name: evaluate_tables(v, t, labels, name, roles, bootstrap)
@@ -167,6 +295,7 @@ records = mark_differences(
 
 bounds = bound_records(labels, list(test["text"]))
 
+# %% tags=["hide-input"]
 # The paper's names of metrics that mean something else elsewhere.
 PAPER_NAMES = {
     "precision": "precision (a hit rate)",
@@ -200,54 +329,11 @@ def show(table, protocol):
 
 
 # %% [markdown]
-# Beside each of our numbers stands the one that the paper prints for the model ours stands for.
-# *Chance* is a random order. Below each table follows its strict counterpart: the same metrics with
-# nothing of the query in the index, as explained below. There the *duplicate ceiling* puts every
-# report with the query's own words first: equal reports cannot be told apart, so no exact match can
-# expect more. Cells are blank where a row has no such number. Hit rates at k = 3 and more tell little:
-# with half of the studies of each label a random order nearly always hits, and a model that puts
-# studies of one label together can fall below it.
-#
-# **Table I**: exact match.
-
-# %%
-show(1, "fused")
-
-# %% [markdown]
-# **Table I, strict**:
-
-# %%
-show(1, "cross_modal")
-
-# %% [markdown]
-# **Table II**: images as queries, by label.
-
-# %%
-show(2, "fused")
-
-# %% [markdown]
-# **Table II, strict**:
-
-# %%
-show(2, "cross_modal")
-
-# %% [markdown]
-# **Table III**: reports as queries, by label.
-
-# %%
-show(3, "fused")
-
-# %% [markdown]
-# **Table III, strict**:
-
-# %%
-show(3, "cross_modal")
-
-# %% [markdown]
 # ## The strict protocol: images against reports only
 #
-# Now the index holds the *other* modality alone: an image is searched among reports, a report
-# among images. Nothing of the query is in the index.
+# First what a cross-modal retrieval is asked for: does the right report (image) come among the
+# first k, and at what place? *Chance* is a random order. The *duplicate ceiling* puts every report with
+# the query's own words first: equal reports cannot be told apart, so no exact match can expect more.
 
 # %%
 results_table(
@@ -305,7 +391,51 @@ pd.DataFrame(
     for c in comparisons
 ).style.hide()
 
+# %% [markdown]
+# ## The paper's tables, ours beside the paper's
+#
+# Beside each of our numbers stands the one that the paper prints for the model ours stands for.
+# Below each table follows its strict counterpart: the same metrics with nothing of the query in the
+# index. Cells are blank where a row has no such number. Hit rates at k = 3 and more tell little:
+# with half of the studies of each label a random order nearly always hits, and a model that puts
+# studies of one label together can fall below it.
+#
+# **Table I**: exact match.
+
 # %%
+show(1, "fused")
+
+# %% [markdown]
+# **Table I, strict**:
+
+# %%
+show(1, "cross_modal")
+
+# %% [markdown]
+# **Table II**: images as queries, by label.
+
+# %%
+show(2, "fused")
+
+# %% [markdown]
+# **Table II, strict**:
+
+# %%
+show(2, "cross_modal")
+
+# %% [markdown]
+# **Table III**: reports as queries, by label.
+
+# %%
+show(3, "fused")
+
+# %% [markdown]
+# **Table III, strict**:
+
+# %%
+show(3, "cross_modal")
+
+# %% tags=["hide-cell"]
 with write_beside(run / "embeddings") as folder:
     folder.mkdir()
     for name, (v, t) in embeddings.items():
@@ -319,6 +449,17 @@ run.write_results(
         *records,
         *bounds,
         *comparisons,
+        {"metric": "example_place", "value": int(own_place[query])},
+        {"metric": "median_place", "value": float(np.median(own_place))},
+        *(
+            {
+                "metric": "all_missed",
+                "label": label,
+                "value": float(missed[labels == label].mean()),
+            }
+            for label in (0, 1)
+        ),
+        *controls,
         {"metric": "test_studies", "value": len(test)},
         {"metric": "resamples", "value": len(bootstrap.counts)},
     ],
@@ -332,6 +473,9 @@ run.write_results(
 #   of the cases; under the strict one its recall@1 is
 #   {num}`05_retrieval?table=null&direction=image_to_text&protocol=cross_modal&model=fine_tuned&metric=recall&k=1:.1%`.
 #   The first counts what the query contributes to its own target, the second does not.
+# - With random vectors in place of the reports, report queries score
+#   {num}`05_retrieval?metric=control_accuracy&control=image_only&protocol=fused&direction=text_to_image:.3f`
+#   under the paper's protocol: it can be passed without knowing anything.
 # - Strict recall@10 of the fine-tuned model is
 #   {num}`05_retrieval?table=null&direction=image_to_text&protocol=cross_modal&model=fine_tuned&metric=recall&k=10:.3f`
 #   for images and
@@ -339,5 +483,7 @@ run.write_results(
 #   for reports as queries.
 # - The intervals say how much the choice of queries matters. What the choice of training seed
 #   adds is measured in [the chapter on ablations](09_ablations).
+#
+# Now you: the [exercises](exercises/05_retrieval) of this chapter.
 #
 # Next: [what the embedding space looks like](06_embedding_maps).

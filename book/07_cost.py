@@ -17,8 +17,8 @@
 # # What it costs
 #
 # **You will learn** why fine-tuning a last layer needs no data-centre GPU: three facts, none of
-# them an approximation, that you can use with other models too; what each saves; and how to check
-# that the tables stay the same. **It needs** the fine-tuned model of
+# them an approximation, that you can use with other models too; what each saves; where they stop
+# being true; and how to check that the tables stay the same. **It needs** the fine-tuned model of
 # [the training chapter](04_training).
 #
 # The paper used an NVIDIA A100. The chapters before this one trained the same tensors with
@@ -182,11 +182,55 @@ print(
 )
 
 # %% [markdown]
-# Elsewhere the facts hold under conditions. The first needs inputs that do not change: no
-# augmentation, no dropout in the frozen part. The second needs a tower that is read at one token;
-# with mean pooling the first fact alone remains. The third needs keys that depend on nothing but
-# their token: neither a norm of the keys nor rotary positions. It pays for a few queries too, about
-# as many as a head is wide.
+# ## Break it, then mend it
+#
+# Some transformers scale each key to length 1 before they score it. Add the line marked *new* below
+# to `with_keys_and_values`, and leave the absorbed lines as they were:
+
+
+# %%
+def with_keys_of_length_one(z):
+    q, k, v = W_Q @ z[0] + b_Q, z @ W_K.T + b_K, z @ W_V.T + b_V
+    k = k / k.norm(dim=1, keepdim=True)  # new
+    return (k @ q / d**0.5).softmax(0) @ v
+
+
+q = W_Q @ z[0] + b_Q
+a = (z @ (W_K.T @ q) / d**0.5).softmax(0)
+absorbed = W_V @ (a @ z) + b_V
+broken_difference = (absorbed - with_keys_of_length_one(z)).abs().max().item()
+print(
+    f"largest difference {broken_difference:.1e}, largest value {absorbed.abs().max():.1f}"
+)
+
+# %% [markdown]
+# No error, no warning, and another function. The length of a key, $\lVert W_K z_j + b_K \rVert$, is
+# not linear in the token, so $W_K$ cannot move to the side of the query; and $b_K$ no longer drops
+# out. The mend gives up what is no longer true and keeps the rest: the keys are computed, the values
+# still need not exist.
+
+# %%
+k = z @ W_K.T + b_K
+a = (k @ q / k.norm(dim=1) / d**0.5).softmax(0)
+absorbed = W_V @ (a @ z) + b_V
+mended_difference = (absorbed - with_keys_of_length_one(z)).abs().max().item()
+print(
+    f"largest difference {mended_difference:.1e}, largest value {absorbed.abs().max():.1f}"
+)
+
+# %% [markdown]
+# Rotary positions break it in the same way, since each key is turned by its place. So ask of another
+# model, for each fact:
+#
+# | fact | holds while | breaks with |
+# |---|---|---|
+# | the prefix is a constant | inputs and frozen weights stay the same | augmentation; dropout in the frozen part; one more unfrozen block and the old cache |
+# | one token leaves the last block | the tower is read at one token | mean pooling: the first fact alone remains |
+# | keys and values need not exist | a key depends on its token alone, and linearly | norms of keys, rotary positions |
+#
+# The library refuses a tower that it does not know, and names its cache after the pretrained weights,
+# the number of unfrozen blocks, the images and the reports, so that an old one is never read. The
+# third fact pays for a few queries too, about as many as a head is wide.
 
 # %% [markdown]
 # ## A step, on this machine
@@ -359,6 +403,16 @@ run.write_results(
             "of": "standardised tokens",
             "value": norm_difference,
         },
+        {
+            "metric": "toy_difference",
+            "of": "keys of length one, absorbed",
+            "value": broken_difference,
+        },
+        {
+            "metric": "toy_difference",
+            "of": "keys of length one, computed",
+            "value": mended_difference,
+        },
         *costs.step_records(paths),
         {"metric": "exact_pairs", "value": exact_pairs},
         *(
@@ -387,5 +441,9 @@ run.write_results(
 #   embedding by {num}`07_cost?metric=embedding_error&path=bfloat16 cache&of=median:.1e` of its length
 #   in the median.
 # - The last block alone is cheap. A second unfrozen block has to run in full.
+# - The identity holds for keys that are linear in their token. Where they are not, nothing warns:
+#   compare with the plain path first.
+#
+# Try your hand at the [exercises](exercises/07_cost).
 #
 # Next: [what the tables can say](08_evidence).

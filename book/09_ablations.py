@@ -16,9 +16,9 @@
 # %% [markdown]
 # # What each choice is worth
 #
-# **You will learn** how far the tables move when nothing changes but the seed of the training, and
-# what each loss, the temperature, the depth of training, the weights and the choices of data
-# contribute beyond that. **It needs** the fine-tuned model of [the training chapter](04_training).
+# **You will learn** how far the tables move when nothing changes but the seed of the training, what
+# each loss, the temperature, the depth of training, the weights and the choices of data contribute
+# beyond that, and why the best of several trainings is no result. **It needs** the fine-tuned model of [the training chapter](04_training).
 #
 # An ablation changes one thing and keeps the rest. It is only worth as much as the ruler it is held
 # against, so the ruler comes first: the same training with other seeds.
@@ -45,6 +45,7 @@ from cxr_mtl.interval_figures import (
 from cxr_mtl.last_layer import LastLayer, freeze
 from cxr_mtl.result_tables import metric_name, readable, results_table
 from cxr_mtl.runs import Run
+from cxr_mtl.selection import lead_of_the_best
 from cxr_mtl.significance import seed_band
 from cxr_mtl.splits import duplicate_ceiling
 from cxr_mtl.trainer import TrainingConfig, embed_rows
@@ -88,6 +89,8 @@ run = Run(run_dir)
 device = pick_device(device)
 studies = read_table(run / "studies.parquet")
 test = studies[studies["split"] == "test"]
+labels = test["label"].to_numpy()
+bootstrap = Bootstrap(len(test), seed=seed)
 backbone = load_backbone(
     read_json(run / "models.json")["fine_tuned_from"]["source"]
 )
@@ -97,6 +100,8 @@ config, unfrozen_blocks = (
     about["unfrozen_blocks"],
 )
 data_choices = possible_data_choices(studies, config.batch_size)
+
+# %%
 outcomes = run_variants(
     variants(config, unfrozen_blocks, seeds, depths, data_choices),
     config,
@@ -149,8 +154,6 @@ def embed_mixed(alpha):
 
 
 baseline = embed_mixed(1.0)
-labels = test["label"].to_numpy()
-bootstrap = Bootstrap(len(test), seed=seed)
 
 # %% [markdown]
 # ## The ruler: seeds
@@ -188,6 +191,56 @@ pd.DataFrame(
 # the seeds do not cancel like that. 95 % of the pairs of trainings with other seeds differ by less
 # than about $t \sqrt 2$ seed SDs, with $t$ from Student's distribution, as the SD is estimated from so
 # few: that is the *seed band*.
+
+# %%
+mrr_by_seed = np.array([study_mrr(*pair) for pair in by_seed.values()])
+seed_mrr = mrr_by_seed.mean(axis=1)
+band = (
+    seed_band(float(np.std(seed_mrr, ddof=1)), len(seed_mrr))
+    if several
+    else None
+)
+pd.Series(
+    dict(zip(map("seed {}".format, by_seed), seed_mrr, strict=True))
+    | {"mean": seed_mrr.mean(), "seed band": band},
+    name="strict MRR, both directions",
+    dtype=float,
+).to_frame().style.format("{:.4f}", na_rep="")
+
+# %% [markdown]
+# ## Break it, then mend it
+#
+# Train with {num}`09_ablations?metric=seeds` seeds, keep the best on the test studies, and call its MRR
+# the result. The line to change is `seed_mrr.mean()` above: write `seed_mrr.max()`. Nothing looks
+# wrong: the model exists, and its number was measured. But the studies that measured it also chose it.
+#
+# To see what such a number is worth, cut the test studies into halves at random. One half chooses the
+# best seed, the other half is asked about it, many times over. How far is the best ahead of the mean
+# of the seeds?
+
+# %%
+lead = lead_of_the_best(mrr_by_seed, seed=seed) if several else None
+ahead = {
+    "all": seed_mrr.max() - seed_mrr.mean(),
+    "seen": lead.seen if several else None,
+    "kept out": lead.kept_out if several else None,
+}
+WHERE = {
+    "all": "on all test studies, which chose it",
+    "seen": "on the half that chose it",
+    "kept out": "on the other half",
+}
+pd.Series(
+    ahead, name="the best seed's MRR less the mean", dtype=float
+).rename(WHERE).to_frame().style.format("{:+.4f}", na_rep="")
+
+# %% [markdown]
+# The lead is {num}`09_ablations?metric=lead_of_best_seed&of=seen:+.4f` where the best seed was chosen, and
+# {num}`09_ablations?metric=lead_of_best_seed&of=kept out:+.4f` on studies that had no say; below 0 it is
+# behind the mean. That is the *winner's curse*: what is lost between the two was luck with the
+# queries. The mend is to report the mean over the seeds with
+# the band, or to choose on the validation studies and test once. The same holds for the best of many
+# variants, weights or epochs; the corrected p-values below pay for it.
 #
 # ## What each choice is worth
 #
@@ -210,12 +263,6 @@ results_table(
 )
 
 # %% mystnb={"figure": {"name": "fig-ablations", "caption": "Strict MRR of each variant less the baseline's, with 95 % intervals over the queries. The grey band is what another seed alone may do. In colour: p < 0.05 after correction, and outside the band."}, "image": {"alt": "Differences in mean reciprocal rank from the baseline, one row per variant, grouped by what changes, with a grey band for the spread over seeds"}}
-seed_mrr = [study_mrr(*pair).mean() for pair in by_seed.values()]
-band = (
-    seed_band(float(np.std(seed_mrr, ddof=1)), len(seed_mrr))
-    if several
-    else None
-)
 difference_plot(differences, band)
 # %% [markdown]
 # An interval knows of the queries only, the band of the seeds only. A variant inside the band may be
@@ -272,6 +319,10 @@ run.write_results(
         ),
         {"metric": "seeds", "value": len(by_seed)},
         {"metric": "seed_band", "value": band},
+        *(
+            {"metric": "lead_of_best_seed", "of": of, "value": value}
+            for of, value in ahead.items()
+        ),
         {"metric": "variants", "value": len(tested)},
         {
             "metric": "significant_variants",
@@ -293,7 +344,12 @@ run.write_results(
 #   {num}`09_ablations?metric=significant_variants` differ from the baseline by more than the queries
 #   explain, after correction, and {num}`09_ablations?metric=variants_beyond` of these by more than
 #   another seed may do.
+# - The best of several seeds leads their mean by
+#   {num}`09_ablations?metric=lead_of_best_seed&of=seen:+.4f` on the studies that chose it, and by
+#   {num}`09_ablations?metric=lead_of_best_seed&of=kept out:+.4f` on others.
 # - These are ablations of *this* edition's models and images. What they say of BiomedCLIP on
 #   radiographs has to be measured there; the same chapter does it.
+#
+# Try your hand at the [exercises](exercises/09_ablations).
 #
 # Next: [the classifier that was trained along the way](10_classifier).

@@ -1,4 +1,4 @@
-"""The driver: executes the chapters that are not fresh and says where the time went."""
+"""The driver: executes the chapters and exercises that are not fresh, says where the time went."""
 
 import contextlib
 import errno
@@ -23,17 +23,20 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from cxr_mtl.errors import InputError
+from cxr_mtl.exercises import label_at
 from cxr_mtl.files import content_key
 from cxr_mtl.fingerprints import digest, has_tag
 from cxr_mtl.memory import PeakMemory
 from cxr_mtl.parameters import merge_declarations, read_profile, resolve, write_parameters
 from cxr_mtl.provenance import git_state, hardware, versions
+from cxr_mtl.repeat import is_manifest, manifest_values, what_differs
 from cxr_mtl.runs import Run, existing_run, named_run
 from cxr_mtl.stages import (
     BOOK,
     Chapter,
+    chosen_stages,
     executed_copy,
-    read_chapters,
+    read_stages,
     stage_parts,
     why_stale,
 )
@@ -57,24 +60,26 @@ class Outcome:
 
 
 def plan(profile: str, run_name: str, overrides: Sequence[str] = ()) -> tuple[Path, Plan]:
-    """The run's folder, and all chapters in order with the values each will get.
+    """The run's folder, and all chapters and exercises in order with the values each will get.
 
     Nothing is executed or written.
 
     Args:
-        profile: the name of a file in `book/profiles`, or the path of a `.yml` file.
+        profile: the name of a file in `book/profiles`, the path of a `.yml` file, or that of a
+            run's `manifest.json`, whose values are taken.
         run_name: the folder's name under `runs`.
         overrides: `name=value` texts, which win over the profile.
 
     Raises:
         InputError: a chapter, the profile, a parameter or the run's name is wrong.
     """
-    chapters = read_chapters()
+    chapters = read_stages()
     declared = merge_declarations({chapter.name: chapter.parameters for chapter in chapters})
     declared.pop("run_dir")
-    is_file = profile.endswith((".yml", ".yaml"))
+    is_file = profile.endswith((".yml", ".yaml", ".json"))
     path = Path(profile) if is_file else BOOK / "profiles" / f"{profile}.yml"
-    values = resolve(declared, read_profile(path), str(path), overrides)
+    read = manifest_values if is_manifest(path) else read_profile
+    values = resolve(declared, read(path), str(path), overrides)
     folder = named_run(run_name)
     values["run_dir"] = folder.as_posix()
     return folder, [
@@ -92,21 +97,28 @@ def run_chapters(
 ) -> list[Outcome]:
     """Execute the chapters that are not fresh, each in its own kernel, from the current directory.
 
-    A chapter's executed copy goes to `runs/<run>/NN_name.ipynb`; when it fails, to
-    `NN_name.failed.ipynb`, and what an earlier execution left stands.
+    A chapter's executed copy goes to `runs/<run>/NN_name.ipynb`, that of its exercises to
+    `runs/<run>/exercises/NN_name.ipynb`; when it fails, to `NN_name.failed.ipynb`, and what an
+    earlier execution left stands.
 
     Args:
-        only: chapters to consider, by number, name or file; all when empty.
+        only: chapters to consider, by number, name or file; exercises by `exercises/05` and the
+            like, or all by `exercises`; everything when empty.
         force: execute them although they are fresh.
 
     Raises:
         InputError: bad input, found before any work or raised by a chapter.
-        ChapterError: a chapter failed, or its kernel died.
+        ChapterError: a chapter failed, or its kernel died; or the check of an exercise failed.
     """
     console = console or Console()
     folder, chapters = plan(profile, run_name, overrides)
-    chosen = _chosen(only, [chapter.name for chapter, _ in chapters])
+    chosen = chosen_stages(only, [chapter.name for chapter, _ in chapters])
     _check_kernel()
+    # Kernels inherit it: tqdm's advice to install widgets has no place in the book.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")
+    if is_manifest(Path(profile)):
+        differences = what_differs(Path(profile), [chapter for chapter, _ in chapters])
+        console.print(differences, highlight=False, markup=False, soft_wrap=True)
     run, outcomes = Run(folder), []
     with run.locked(), _no_trace_if_refused(run):
         for chapter, values in chapters:
@@ -196,6 +208,7 @@ def _run_stage(
             "parts": parts,
             "parameters": values,
             "left": {leaf: digest(run / leaf) for leaf in chapter.leaves},
+            "executed": digest(executed_copy(run, chapter.name)),
             "started": started.isoformat(timespec="seconds"),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "wall_seconds": round(seconds, 2),
@@ -219,7 +232,8 @@ def _execute(chapter: Chapter, values: Values, run: Run, cell_started: Callable[
         if has_tag(cell, "parameters"):
             cell.source = write_parameters(cell.source, values)
     done = executed_copy(run, chapter.name)
-    partial = done.with_name(f".{chapter.name}.partial.ipynb")
+    done.parent.mkdir(exist_ok=True)
+    partial = done.with_name(f".{done.stem}.partial.ipynb")
     failed = done.with_suffix(".failed.ipynb")
     try:
         executed = papermill.execute_notebook(
@@ -253,8 +267,10 @@ def _told(error: BaseException, chapter: Chapter, failed: Path) -> BaseException
     if error.ename == "InputError":
         return InputError(f"{chapter.name}: {error.evalue}")
     text = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error.traceback))
+    label = label_at(chapter.notebook, error.cell_index)
+    failing = f"{chapter.name}, exercise {label}," if label else chapter.name
     return ChapterError(
-        f"{chapter.name} failed in cell [{error.exec_count}] with {error.ename}: {error.evalue}\n"
+        f"{failing} failed in cell [{error.exec_count}] with {error.ename}: {error.evalue}\n"
         + "\n".join(text.splitlines()[-12:])
         + f"\nthe executed cells are in {failed}"
     )
@@ -288,17 +304,6 @@ def _progress(
         task = progress.add_task(chapter.name, total=cells, peak=0.0)
         memory.on_sample = lambda peak: progress.update(task, peak=peak / 2**30)
         yield lambda **_: progress.advance(task)
-
-
-def _chosen(only: Sequence[str], names: Sequence[str]) -> set[str]:
-    chosen = set()
-    for word in only:
-        stem = Path(word).stem
-        found = [name for name in names if stem in (name, *name.split("_", 1))]
-        if not found:
-            raise InputError(f"no chapter is called {word}: take one of {', '.join(names)}")
-        chosen.update(found)
-    return chosen or set(names)
 
 
 def _check_kernel() -> None:

@@ -1,12 +1,11 @@
-"""Tables on the book's prose pages: a run's records by model, and the parameters of all chapters.
+"""Tables on the book's prose pages: a run's records by model, all parameters, the edition.
 
-Both are written as Markdown with the book's own roles and links: a number keeps its source.
+All are written as Markdown with the book's own roles and links: a number keeps its source.
 """
 
 import ast
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -15,12 +14,16 @@ from docutils.statemachine import StringList
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
+from cxr_mtl.edition import edition_of, not_computed
 from cxr_mtl.errors import InputError
 from cxr_mtl.files import read_json
+from cxr_mtl.markdown_tables import markdown_table, table_cell
+from cxr_mtl.parameter_ranges import UNITS, range_in_words
+from cxr_mtl.provenance_page import edition_table
 from cxr_mtl.records import find_records
+from cxr_mtl.reference import COMPARE_PAGE, reference_summary
 from cxr_mtl.result_tables import readable
-from cxr_mtl.runs import RUNS
-from cxr_mtl.stages import BOOK, Chapter, read_chapters
+from cxr_mtl.stages import BOOK, Chapter
 
 logger = logging.getLogger(__name__)
 
@@ -35,8 +38,7 @@ def model_table(stage: str, records: list[dict[str, Any]], rows: Iterable[str]) 
         InputError: no model has a record of a row, or one has several.
     """
     models = list(dict.fromkeys(record["model"] for record in records if "model" in record))
-    names = " | ".join(readable(name) for name in models)
-    lines = [f"| | {names} |", "|:--" * (len(models) + 1) + "|"]
+    lines = []
     for row in rows:
         words, _, query = (part.strip() for part in row.rpartition("|"))
         found = find_records(records, query.partition(":")[0])
@@ -46,8 +48,8 @@ def model_table(stage: str, records: list[dict[str, Any]], rows: Iterable[str]) 
             else ""
             for name in models
         ]
-        lines.append(f"| {words} | {' | '.join(cells)} |")
-    return lines
+        lines.append((words, *cells))
+    return markdown_table(["", *map(readable, models)], lines)
 
 
 def parameter_table(chapters: Iterable[Chapter]) -> list[str]:
@@ -56,28 +58,31 @@ def parameter_table(chapters: Iterable[Chapter]) -> list[str]:
     Defaults are spelt as in a profile.
     """
     chapters = list(chapters)
-    lines = ["| parameter | default | meaning (type or choices; chapters) |", "|:--|:--|:--|"]
+    rows = []
     for name in dict.fromkeys(name for chapter in chapters for name in chapter.parameters):
         users = [chapter for chapter in chapters if name in chapter.parameters]
         parameter = users[0].parameters[name]
-        default = yaml.safe_dump(parameter.default).splitlines()[0]
+        default = yaml.safe_dump(parameter.default, default_flow_style=True).splitlines()[0]
         links = ", ".join(f"[{user.name[:2].lstrip('0')}]({user.name})" for user in users)
-        meaning = f"{parameter.comment} ({_type(parameter.annotation)}; {links})"
-        cells = (f"`{name}`", f"`{default}`", meaning)
-        lines.append(f"| {' | '.join(map(table_cell, cells))} |")
-    return lines
-
-
-def table_cell(text: str) -> str:
-    """Text as a cell of a Markdown table."""
-    return text.replace("|", "\\|").replace("\n", " ")
+        rows.append(
+            (
+                f"`{name}`: {parameter.comment}",
+                _type(parameter.annotation),
+                UNITS.get(name, "–"),
+                f"`{default}`",
+                range_in_words(name) or "–",
+                links,
+            )
+        )
+    heads = ["parameter", "type or choices", "unit", "default", "range", "chapters"]
+    return markdown_table(heads, rows)
 
 
 def _type(annotation: str) -> str:
     if annotation.startswith("Literal["):
         choices = ast.literal_eval(annotation.removeprefix("Literal"))
         return " or ".join(f"`{choice}`" for choice in choices)
-    return f"*{annotation.replace('|', 'or')}*"
+    return annotation.replace("|", "or")
 
 
 class _Table(SphinxDirective, ABC):
@@ -98,27 +103,53 @@ class _Table(SphinxDirective, ABC):
 
 
 class ModelTable(_Table):
-    """`model-table` with a stage as argument: see `model_table`."""
+    """`model-table` with a stage as argument: see `model_table`; not computed where it is stale."""
 
     required_arguments = 1
     has_content = True
 
+    def run(self) -> list[nodes.Node]:
+        """Make the table, or say why there is none."""
+        edition = edition_of(self.env.app)
+        state = edition.states.get(self.arguments[0])
+        if state and state.reason:
+            return [nodes.paragraph("", "", not_computed(state, edition.mend))]
+        return super().run()
+
     def markdown(self) -> list[str]:
         """Read the run's records."""
-        stage = self.arguments[0]
-        run = Path(self.env.srcdir) / RUNS / self.config.cxr_mtl_run
-        path = run / f"results/{stage}.json"
+        edition = edition_of(self.env.app)
+        stage = edition.state(self.arguments[0]).name
+        path = edition.root / edition.run / f"results/{stage}.json"
         self.env.note_dependency(str(path))
         return model_table(stage, read_json(path), self.content)
 
 
 class ParameterTable(_Table):
-    """`parameters`: see `parameter_table`."""
+    """`parameters`: see `parameter_table`; exercises take their chapter's."""
+
+    def run(self) -> list[nodes.Node]:
+        """Make the table, which takes the margin's room too."""
+        return [nodes.compound("", *super().run(), classes=["full-width"])]
 
     def markdown(self) -> list[str]:
-        """Read the chapters."""
-        folder = Path(self.env.srcdir) / BOOK
-        chapters = sorted(read_chapters(folder), key=lambda chapter: chapter.name)
+        """Take the chapters by their numbers."""
+        edition = edition_of(self.env.app)
+        chapters = sorted(edition.chapters, key=lambda chapter: chapter.name)
         for chapter in chapters:
-            self.env.note_dependency(str(folder / f"{chapter.name}.py"))
-        return parameter_table(chapters)
+            self.env.note_dependency(str(edition.root / BOOK / f"{chapter.name}.py"))
+        return parameter_table(one for one in chapters if "/" not in one.name)
+
+
+class EditionTable(_Table):
+    """`edition`: see `provenance_page.edition_table`; of another run also what moved."""
+
+    def markdown(self) -> list[str]:
+        """Read the manifest, and the reference's."""
+        edition = edition_of(self.env.app)
+        lines = edition_table(edition.run_name, edition.states, edition.mend)
+        if edition.comparison:
+            link = "../" * self.env.docname.count("/") + COMPARE_PAGE
+            summary = table_cell(reference_summary(edition.comparison, link))
+            lines.append(f"| against *{edition.reference_name}* | {summary} |")
+        return lines

@@ -24,12 +24,15 @@ console = Console()
 errors = Console(stderr=True, soft_wrap=True)
 
 RunName = Annotated[
-    str, typer.Option("--run", metavar="NAME", help="The run: a folder name under runs/.")
+    str,
+    typer.Option("--run", "--name", metavar="NAME", help="The run: a folder name under runs/."),
 ]
 Profile = Annotated[
     str,
     typer.Option(
-        metavar="NAME|FILE", help="Values: a file of book/profiles by name, or any YAML file."
+        metavar="NAME|FILE",
+        help="Values: a file of book/profiles by name, any YAML file, or the manifest.json of a "
+        "run that is to be repeated.",
     ),
 ]
 Overrides = Annotated[
@@ -44,7 +47,11 @@ Overrides = Annotated[
 def run(
     chapters: Annotated[
         list[str] | None,
-        typer.Argument(metavar="CHAPTER", help="Number, name or file; all when left out."),
+        typer.Argument(
+            metavar="CHAPTER",
+            help="Number, name or file; exercises/05 for the exercises of one, exercises for all; "
+            "everything when left out.",
+        ),
     ] = None,
     profile: Profile = "demo",
     run: RunName = "demo",
@@ -62,7 +69,19 @@ def run(
 
 
 @app.command()
-def book(profile: Profile = "demo", run: RunName = "demo", parameter: Overrides = None) -> None:
+def book(
+    profile: Profile = "demo",
+    run: RunName = "demo",
+    parameter: Overrides = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The run with which the pages compare this one; CXR_MTL_REFERENCE, else demo, "
+            "when left out.",
+        ),
+    ] = None,
+) -> None:
     """Execute what is not fresh, then build the pages into _build/html."""
     from cxr_mtl.book import ChapterError, Outcome, run_chapters, time_table
     from cxr_mtl.pages import PagesError, build_html
@@ -70,7 +89,7 @@ def book(profile: Profile = "demo", run: RunName = "demo", parameter: Overrides 
     try:
         outcomes = run_chapters(profile, run, parameter or (), console=console)
         started = time.perf_counter()
-        index = build_html(run)
+        index = build_html(run, reference)
     except (ChapterError, PagesError) as error:
         raise _failed(error) from None
     outcomes.append(Outcome("pages", "always built", time.perf_counter() - started))
@@ -270,6 +289,42 @@ def bench(
         console.print(f"Written: {path}", highlight=False, soft_wrap=True)
 
 
+@app.command()
+def teach(run: RunName = "demo") -> None:
+    """Write the exercises as notebooks into _build/teach, for students and for instructors.
+
+    Students' notebooks lack the solutions; instructors' have those of the run, with outputs.
+    """
+    from cxr_mtl.teach import write_teaching_notebooks
+
+    def report(line: str) -> None:
+        errors.print(line, style="dim", highlight=False, markup=False, soft_wrap=True)
+
+    folder = write_teaching_notebooks(run, report=report)
+    console.print(f"Written: {folder}/student and {folder}/instructor", highlight=False)
+
+
+@app.command()
+def notebooks(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Where they are written; replaced as a whole.")
+    ],
+    repository: Annotated[
+        str,
+        typer.Option(
+            envvar="CXR_MTL_REPOSITORY",
+            metavar="OWNER/NAME",
+            help="The repository at GitHub that the notebooks clone.",
+        ),
+    ] = "",
+) -> None:
+    """Write the chapters as notebooks that install everything themselves, for Colab and Binder."""
+    from cxr_mtl.launch import write_notebooks
+
+    for path in write_notebooks(folder, repository):
+        console.print(f"Written: {path}", highlight=False, soft_wrap=True)
+
+
 @data.command()
 def fetch(
     folder: Annotated[Path, typer.Argument(help="Where the archives are unpacked.")],
@@ -293,14 +348,9 @@ def main() -> None:
 
 def _with_needs(chapter: str) -> list[str]:
     """The names of a chapter and of all whose files it needs, directly or through others."""
-    from cxr_mtl.stages import producer, read_chapters
+    from cxr_mtl.stages import read_chapters, upstream
 
-    chapters = {each.name: each for each in read_chapters()}
-    names = [chapter]
-    for name in names:  # the list grows meanwhile
-        makers = {producer(need, chapters.values(), name) for need in chapters[name].needs}
-        names += sorted(makers - set(names))
-    return names
+    return [*upstream(chapter, read_chapters()), chapter]
 
 
 def _failed(error: Exception) -> typer.Exit:

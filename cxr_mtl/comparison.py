@@ -6,7 +6,7 @@ that is not itself measured; a field that is None counts as absent.
 
 import html
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -14,6 +14,7 @@ import pandas as pd
 from cxr_mtl.csv_table import read_csv
 from cxr_mtl.errors import InputError
 from cxr_mtl.files import read_json
+from cxr_mtl.html_tables import NUMBER, TEXT, html_page, html_row, html_table
 from cxr_mtl.runs import Run
 from cxr_mtl.significance import seed_band
 
@@ -217,47 +218,20 @@ def _compared(
 
 # The page ---------------------------------------------------------------------------------------
 
-_TEXT, _NUMBER = "text", "number"
 _HEADS = {
-    "number": _TEXT,
-    "A": _NUMBER,
-    "B": _NUMBER,
-    "B − A": _NUMBER,
-    "seed sd": _NUMBER,
-    "verdict": _TEXT,
+    "number": TEXT,
+    "A": NUMBER,
+    "B": NUMBER,
+    "B − A": NUMBER,
+    "seed sd": NUMBER,
+    "verdict": TEXT,
 }
 
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-:root {{ color-scheme: light dark; --ink: #1c1c1c; --paper: #fff; --line: #d5d5d5;
-  --moved: #b3261e; }}
-@media (prefers-color-scheme: dark) {{
-  :root {{ --ink: #e4e4e4; --paper: #161616; --line: #444; --moved: #ff8a80; }}
-}}
-body {{ color: var(--ink); background: var(--paper); font: 16px/1.5 system-ui, sans-serif;
-  max-width: 75rem; margin: 2rem auto; padding: 0 1rem; }}
-div {{ overflow-x: auto; }}
-table {{ border-collapse: collapse; }}
-th, td {{ border-bottom: 1px solid var(--line); padding: .2rem .8rem .2rem 0; text-align: left; }}
-.number {{ text-align: right; font-variant-numeric: tabular-nums; }}
-.moved {{ color: var(--moved); }}
-</style>
-</head>
-<body>
-<h1>{title}</h1>
-<p>A is {a}, B is {b}. A difference is beyond seed variance when 95 % of pairs of seeds differ by
-less, estimated from the standard deviation over training seeds (seed sd) where it is known. Seeds
-do not tell what other test studies change.</p>
+_BODY = """<p>A is {a}, B is {b}. A difference is beyond seed variance when 95 % of pairs of seeds
+differ by less, estimated from the standard deviation over training seeds (seed sd) where it is
+known. Seeds do not tell what other test studies change.</p>
 {counts}
-{sections}
-</body>
-</html>
-"""
+{sections}"""
 
 
 def compare_page(table: pd.DataFrame, a: Run, b: Run) -> str:
@@ -266,37 +240,24 @@ def compare_page(table: pd.DataFrame, a: Run, b: Run) -> str:
     First the number of rows of each verdict, then all rows by stage, those that moved first.
     """
     counts = [
-        _html_row([(verdict, _TEXT), (str(count), _NUMBER)], verdict)
+        html_row([(verdict, TEXT), (str(count), NUMBER)], verdict in MOVED)
         for verdict, count in verdict_counts(table).items()
     ]
     rank = {verdict: place for place, verdict in enumerate(VERDICTS)}
     ordered = table.sort_values("verdict", key=lambda column: column.map(rank), kind="stable")
     sections = []
     for stage, rows in ordered.groupby("stage"):
-        body = [_html_row(_cells(row), row.verdict) for row in rows.itertuples()]
-        sections += [f"<h2>{html.escape(stage)}</h2>", _html_table(_HEADS, body)]
-    return _PAGE.format(
-        title=html.escape(f"{a.path.name} and {b.path.name} compared"),
+        body = [html_row(_cells(row), row.verdict in MOVED) for row in rows.itertuples()]
+        sections += [f"<h2>{html.escape(stage)}</h2>", html_table(_HEADS, body)]
+    body = _BODY.format(
         a=html.escape(a.path.as_posix()),
         b=html.escape(b.path.as_posix()),
-        counts=_html_table({"verdict": _TEXT, "numbers": _NUMBER}, counts),
+        counts=html_table({"verdict": TEXT, "numbers": NUMBER}, counts),
         sections="\n".join(sections),
     )
+    return html_page(f"{a.path.name} and {b.path.name} compared", body)
 
 
 def _cells(row: Any) -> Iterator[tuple[str, str]]:
     numbers = map(value_text, (row.a, row.b, row.difference, row.seed_sd))
     return zip((row.key, *numbers, row.verdict), _HEADS.values(), strict=True)
-
-
-def _html_row(cells: Iterable[tuple[str, str]], verdict: str) -> str:
-    inside = "".join(f'<td class="{kind}">{html.escape(text)}</td>' for text, kind in cells)
-    return f'<tr class="moved">{inside}</tr>' if verdict in MOVED else f"<tr>{inside}</tr>"
-
-
-def _html_table(heads: Mapping[str, str], rows: Iterable[str]) -> str:
-    head = "".join(f'<th scope="col" class="{kind}">{name}</th>' for name, kind in heads.items())
-    body = "\n".join(rows)
-    return (
-        f"<div><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>"
-    )

@@ -1,6 +1,7 @@
 """Embeddings that carry no cross-modal knowledge: what a protocol still finds in them, it leaks."""
 
-from typing import Literal, get_args
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -8,6 +9,7 @@ from numpy.typing import ArrayLike
 from cxr_mtl.choices import check_choice
 from cxr_mtl.protocols import unit_pair
 from cxr_mtl.retrieval import Vectors, normalised
+from cxr_mtl.uncertainty import Bootstrap
 
 Control = Literal["random", "shuffled", "image_only", "text_only"]
 
@@ -37,6 +39,22 @@ def control_embeddings(
     if name in ("random", "image_only"):
         texts = normalised(rng.standard_normal(texts.shape))
     return images, texts
+
+
+def leak_records(found: Mapping[str, ArrayLike], bootstrap: Bootstrap) -> list[dict[str, Any]]:
+    """The accuracy@1 of random vectors by protocol, with its interval, as tidy records.
+
+    `found` maps a protocol to whether each query finds its own study first, [n] bool.
+
+    Raises:
+        InputError: a bootstrap of another number of queries.
+    """
+    records = []
+    for protocol, hits in found.items():
+        low, high = bootstrap.mean(hits)
+        place = {"control": "ten_lines", "metric": "accuracy", "k": 1, "protocol": protocol}
+        records.append(place | {"value": float(np.mean(hits)), "low": low, "high": high})
+    return records
 
 
 def _derangement(n: int, rng: np.random.Generator) -> np.ndarray:

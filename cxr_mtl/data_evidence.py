@@ -4,6 +4,9 @@ Every function takes the study table and returns a tidy table: key columns, then
 `share` = count / of.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -78,6 +81,50 @@ def missing_sections(studies: pd.DataFrame) -> pd.DataFrame:
     for (part, label), group in studies.groupby([_parts(studies), "label"], observed=True):
         rows += [(part, label, name, (group[name] == "").sum(), len(group)) for name in sections]
     return _with_shares(rows, ["split", "label", "section"])
+
+
+def evidence_counts(
+    studies: pd.DataFrame, label_names: Mapping[int, str]
+) -> dict[str, pd.DataFrame]:
+    """All counts that the study table allows, labels in words.
+
+    Returns:
+        `duplicates`; and where the reports have sections `impression` and `missing`, of
+        `duplicate_reports`, `label_and_impression` and `missing_sections`.
+    """
+    found = {"duplicates": duplicate_reports(studies)}
+    if {"findings", "impression"} <= set(studies.columns):
+        found["impression"] = label_and_impression(studies)
+        found["missing"] = missing_sections(studies)
+        found["missing"]["section"] = "no " + found["missing"]["section"]
+    return {name: _in_words(table, label_names) for name, table in found.items()}
+
+
+def counts_table(
+    counts: pd.DataFrame, rows: str | Sequence[str], columns: str | Sequence[str]
+) -> pd.DataFrame:
+    """Counts laid out to read, each as `count (share)`, in the order they come in."""
+    cells = [f"{row.count} ({row.share:.1%})" for row in counts.itertuples(index=False)]
+    return counts.assign(cell=cells).pivot_table("cell", rows, columns, aggfunc="first", sort=False)
+
+
+def count_records(counts: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:
+    """The counts as tidy records: data (the name), the key columns, metric (count or share)."""
+    return [
+        {
+            "data": name,
+            **{key: row[key] for key in row if key not in ("count", "of", "share")},
+            "metric": metric,
+            "value": row[metric],
+        }
+        for name, table in counts.items()
+        for row in table.to_dict("records")
+        for metric in ("count", "share")
+    ]
+
+
+def _in_words(table: pd.DataFrame, label_names: Mapping[int, str]) -> pd.DataFrame:
+    return table.replace({"label": dict(label_names)}) if "label" in table else table
 
 
 def _parts(studies: pd.DataFrame) -> pd.Series:

@@ -6,12 +6,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 from sklearn.calibration import calibration_curve
 
 from cxr_mtl.classifier import BINS
 from cxr_mtl.figures import LABEL_COLOURS, LABEL_NAMES, MODEL_COLOURS, shown_once
 from cxr_mtl.roc import precision_recall_curve_with_band, roc_curve_with_band
-from cxr_mtl.uncertainty import Bootstrap
+from cxr_mtl.uncertainty import LEVEL, Bootstrap
 
 _CHANCE = {"color": "black", "linestyle": "--", "linewidth": 1, "label": "chance"}
 
@@ -49,7 +50,10 @@ def roc_and_precision_recall(
 
 @shown_once
 def reliability(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> Figure:
-    """Abnormal share against mean probability in bins of equally many studies, and a histogram."""
+    """Abnormal share against mean probability in bins of equally many studies, and a histogram.
+
+    Bars are 95 % Wilson intervals of the shares, from the studies of each bin.
+    """
     figure, (curve, counts) = plt.subplots(
         2,
         1,
@@ -61,6 +65,7 @@ def reliability(probabilities: NDArray[np.floating], labels: NDArray[np.integer]
     share, mean = calibration_curve(labels, probabilities, n_bins=BINS, strategy="quantile")
     curve.plot([0, 1], [0, 1], color="black", linestyle="--", linewidth=1, label="calibrated")
     curve.plot(mean, share, marker="o", color=MODEL_COLOURS[0], label="test studies")
+    curve.vlines(mean, *_share_intervals(probabilities, labels), color=MODEL_COLOURS[0])
     curve.set(ylim=(-0.02, 1.02), ylabel="share abnormal", title="Reliability")
     curve.legend(loc="upper left")
     counts.hist(
@@ -73,3 +78,18 @@ def reliability(probabilities: NDArray[np.floating], labels: NDArray[np.integer]
     counts.set(xlim=(-0.02, 1.02), xlabel="probability of abnormal", ylabel="studies")
     counts.legend()
     return figure
+
+
+def _share_intervals(
+    probabilities: NDArray[np.floating], labels: NDArray[np.integer]
+) -> tuple[list[float], list[float]]:
+    """Ends of the Wilson intervals of the abnormal share, in the bins of `calibration_curve`."""
+    edges = np.percentile(probabilities, np.linspace(0, 100, BINS + 1))
+    bins = np.searchsorted(edges[1:-1], probabilities)
+    intervals = [
+        binomtest(int(labels[bins == number].sum()), int((bins == number).sum())).proportion_ci(
+            LEVEL, method="wilson"
+        )
+        for number in np.unique(bins)
+    ]
+    return [interval.low for interval in intervals], [interval.high for interval in intervals]

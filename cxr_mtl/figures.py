@@ -20,7 +20,7 @@ from cxr_mtl.search import PAPER_WEIGHTS, RANGES
 _COLOURS = sns.color_palette("colorblind").as_hex()
 LABEL_NAMES = {0: "normal", 1: "abnormal"}
 LABEL_COLOURS = {"normal": _COLOURS[0], "abnormal": _COLOURS[1]}
-MODEL_COLOURS = [_COLOURS[2], _COLOURS[4], _COLOURS[7]]
+MODEL_COLOURS = [_COLOURS[2], _COLOURS[4], _COLOURS[5]]
 LOSS_COLOURS = {
     "total": "black",
     "bce": _COLOURS[3],

@@ -86,6 +86,7 @@ def input_digest(path: Path) -> str | None:
     )
 
 
+@functools.cache
 def _meaning(source: str) -> str:
     """A source's syntax tree without docstrings; the text itself where it is not plain Python."""
     tree = _tree(source)
@@ -114,6 +115,17 @@ def _declarations(source: str) -> str:
 
 def _imports(source: str, library: Path) -> list[Path]:
     """Files, relative to the library's folder, of the library's modules that a source imports."""
+    files = set()
+    for name in _imported_names(source, library.name):
+        package, *rest = name.split(".")
+        if package == library.name:
+            files.update({Path("__init__.py"), Path(*rest).with_suffix(".py") if rest else None})
+    return sorted(file for file in files if file and (library / file).is_file())
+
+
+@functools.cache
+def _imported_names(source: str, package: str) -> frozenset[str]:
+    """Dotted names of all that a source imports; relative ones are of `package`."""
     names = set()
     for node in ast.walk(_tree(source) or ast.Module()):
         if isinstance(node, ast.Import):
@@ -121,11 +133,6 @@ def _imports(source: str, library: Path) -> list[Path]:
         elif isinstance(node, ast.ImportFrom):
             module = node.module or ""
             if node.level:
-                module = f"{library.name}.{module}".rstrip(".")
+                module = f"{package}.{module}".rstrip(".")
             names.update({module, *(f"{module}.{alias.name}" for alias in node.names)})
-    files = set()
-    for name in names:
-        package, *rest = name.split(".")
-        if package == library.name:
-            files.update({Path("__init__.py"), Path(*rest).with_suffix(".py") if rest else None})
-    return sorted(file for file in files if file and (library / file).is_file())
+    return frozenset(names)

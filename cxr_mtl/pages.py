@@ -7,34 +7,39 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cxr_mtl.runs import existing_run
+from cxr_mtl.runs import existing_run, named_run
 
 BUILD = Path("_build")
 RUN_VARIABLE = "CXR_MTL_RUN"
+REFERENCE_VARIABLE = "CXR_MTL_REFERENCE"
 
 
 class PagesError(RuntimeError):
     """Jupyter Book refused a page: what it said."""
 
 
-def build_html(run_name: str) -> Path:
+def build_html(run_name: str, reference: str | None = None) -> Path:
     """Build all pages of the current directory's book anew; returns `_build/html/index.html`.
 
-    Outputs and numbers come from `runs/<run_name>`. Every warning is an error, and after an
-    error the pages that stood before still stand.
+    Outputs and numbers come from `runs/<run_name>`, and pages of another run than the reference
+    (by default the variable `CXR_MTL_REFERENCE`, else `demo`) say what differs from it. Every
+    warning is an error, and after an error the pages that stood before still stand.
 
     Raises:
         PagesError: the build failed.
-        InputError: there is no such run.
+        InputError: there is no such run, or the reference is no name of a run.
     """
     existing_run(run_name)
+    environment = {**os.environ, RUN_VARIABLE: run_name}
+    if reference:
+        environment[REFERENCE_VARIABLE] = named_run(reference).name
     beside = BUILD / ".next"
     shutil.rmtree(beside, ignore_errors=True)
     jupyter_book = "from jupyter_book.cli.main import main; main()"
     options = ["-W", "-n", "--keep-going", "-q", "--path-output", str(beside)]
     done = subprocess.run(
         [sys.executable, "-c", jupyter_book, "build", ".", *options],
-        env={**os.environ, RUN_VARIABLE: run_name},
+        env=environment,
         capture_output=True,
         text=True,
         check=False,

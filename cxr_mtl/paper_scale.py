@@ -1,13 +1,25 @@
 """The paper's differences between models on the scale of what its 400 queries can show."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import pandas as pd
+from pandas.io.formats.style import Styler
 
 from cxr_mtl.paper_tables import PAPER_TABLES
+from cxr_mtl.result_tables import SIGNIFICANT, p_text, readable
 from cxr_mtl.significance import holm, most_favourable_p, unpaired_p
 
 QUERIES = 400
 SHARES = ("accuracy", "precision")
 """The paper's metrics that are a share of its queries."""
+CLAIMS = {
+    "all": "rows",
+    "never": "no outcome could make the difference significant",
+    "never, corrected": "the same after correction",
+    "above": "fine-tuned better, were the queries independent",
+    "below": "fine-tuned worse, were the queries independent",
+}
 
 
 def paper_differences(against: str, queries: int = QUERIES) -> pd.DataFrame:
@@ -43,3 +55,52 @@ def paper_differences(against: str, queries: int = QUERIES) -> pd.DataFrame:
     for name in ("surest", "independent"):
         found[f"{name}_holm"] = holm(found[name].to_numpy())
     return found
+
+
+def differences_table(differences: pd.DataFrame, against: str) -> Styler:
+    """Rows of `paper_differences` laid out to read; in brackets the adjusted p-values."""
+
+    def p_values(name: str) -> list[str]:
+        pairs = zip(differences[name], differences[f"{name}_holm"], strict=True)
+        return [f"{p_text(p)} ({p_text(adjusted)})" for p, adjusted in pairs]
+
+    keys = zip(differences["direction"], differences["metric"], strict=True)
+    return pd.DataFrame(
+        {
+            "metric": [f"{readable(direction)}, {metric}" for direction, metric in keys],
+            "fine-tuned": differences["fine_tuned"].map("{:.3f}".format).tolist(),
+            readable(against): differences["other"].map("{:.3f}".format).tolist(),
+            "difference in queries": differences["queries"].tolist(),
+            "p at best": p_values("surest"),
+            "p if independent": p_values("independent"),
+        }
+    ).style.hide()
+
+
+def claim_counts(differences: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:
+    """How many rows of the paper's tables say what, as records by claim (`CLAIMS`) and `against`.
+
+    `differences` maps models to their `paper_differences`.
+    """
+    records = []
+    for against, rows in differences.items():
+        distinct = rows["independent"] < SIGNIFICANT
+        counts = {
+            "all": len(rows),
+            "never": (rows["surest"] >= SIGNIFICANT).sum(),
+            "never, corrected": (rows["surest_holm"] >= SIGNIFICANT).sum(),
+            "above": ((rows["queries"] > 0) & distinct).sum(),
+            "below": ((rows["queries"] < 0) & distinct).sum(),
+        }
+        records += [
+            {"claim": claim, "against": against, "metric": "rows", "value": int(count)}
+            for claim, count in counts.items()
+        ]
+    return records
+
+
+def claims_table(counts: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """`claim_counts` laid out to read: a row per claim, a column per model."""
+    table = pd.DataFrame(counts).pivot_table("value", "claim", "against", sort=False)
+    table = table.astype(int).rename(index=CLAIMS, columns=readable)
+    return table.rename_axis(index=None, columns=None)

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from cxr_mtl.errors import InputError
+from cxr_mtl.parameter_ranges import RANGES, SYMBOLS
 
 _TYPES = {
     "int": int,
@@ -36,35 +37,6 @@ _ANNOTATION_NODES = (
     ast.USub,
     ast.Load,
 )
-
-
-def _usable_weights(weights: list[float] | None) -> list[float] | None:
-    if weights is not None and (len(weights) != 3 or min(weights) < 0 or not any(weights)):
-        raise ValueError("give three numbers of at least 0, not all of them 0")
-    return weights
-
-
-RANGES: dict[str, Any] = {
-    "seed": Field(ge=0),
-    "phantom_size": Field(ge=1),
-    "test_per_class": Field(ge=1),
-    "validation_fraction": Field(gt=0, lt=1),
-    "unfrozen_blocks": Field(ge=0),
-    "trials": Field(ge=1),
-    "search_epochs": Field(ge=1),
-    "workers": Field(ge=1),
-    "seeds": Field(ge=1),
-    "weights": AfterValidator(_usable_weights),
-    "epochs": Field(ge=1),
-    "batch_size": Field(ge=2),
-    "learning_rate": Field(gt=0),
-    "head_learning_rate": Field(gt=0),
-    "weight_decay": Field(ge=0),
-    "warmup_fraction": Field(ge=0, lt=1),
-    "temperature": Field(gt=0),
-    "dropout": Field(ge=0, lt=1),
-}
-"""Ranges of the parameters that have one, in whichever chapter; training's are the trainer's."""
 
 
 @dataclass(frozen=True)
@@ -234,6 +206,8 @@ def resolve(
 ) -> dict[str, Any]:
     """Return the value of every declared parameter: default, then profile, then `name=value`.
 
+    An override may name a parameter by its symbol in the paper (`SYMBOLS`).
+
     Raises:
         InputError: a name is not declared, or a value has the wrong type or is out of its range.
     """
@@ -246,6 +220,7 @@ def resolve(
         name, equals, text = override.partition("=")
         if not equals:
             raise InputError(f"-p {override} lacks its value: write -p {override}=VALUE")
+        name = SYMBOLS.get(name, name)
         values[name] = _known(name, declared, "-p").parse(text, "-p")
         sources[name] = "-p"
     for name, source in sources.items():

@@ -44,17 +44,7 @@ def protocol_records(
     found = {name: searches(name, image_embeddings, text_embeddings) for name in PROTOCOLS}
     n = study_count(found)
     labels = checked_labels(labels, n)
-    _check_count("reports", texts, n)
-    relevances = {
-        "own_study": own_study(n),
-        "same_text": same_text(texts),
-        "same_label": same_label(labels),
-    }
-    if headings is not None:
-        _check_count("lists of headings", headings, n)
-        relevances["mesh_overlap"] = mesh_overlap(headings)
-    if clinical is not None:
-        relevances["clinical"] = clinical
+    relevances = _relevances(labels, texts, headings, clinical, n)
     return [
         record
         for protocol, directions in found.items()
@@ -98,6 +88,38 @@ def ceiling_records(texts: Sequence[str]) -> list[Record]:
     ]
 
 
+def relevance_ceiling_records(
+    labels: ArrayLike,
+    texts: Sequence[str],
+    headings: Sequence[Sequence[str]] | None,
+    clinical: Relevance | None = None,
+) -> list[Record]:
+    """`protocol_records` of a strict search that knows all relevances, but not equal reports apart.
+
+    It scores an image and a report by their mean relevance over the studies with that very report.
+    No search can expect a higher precision@k, for the best order of groups of equal reports is that
+    of their mean relevance; for the other metrics it is close to the best.
+
+    Raises:
+        InputError: as in `protocol_records`.
+    """
+    n = len(texts)
+    relevances = _relevances(checked_labels(labels, n), texts, headings, clinical, n)
+    del relevances["own_study"]
+    shares = same_text(texts)(np.arange(n)).astype(np.float32)
+    shares /= shares.sum(axis=1, keepdims=True)
+    everyone = np.eye(n, dtype=np.float32)
+    records = []
+    for name, relevance in relevances.items():
+        table = relevance(np.arange(n))
+        of_reports = {"image_to_text": table @ shares, "text_to_image": shares @ table}
+        for direction, scores in of_reports.items():
+            search = Search(scores, everyone)
+            known = {name: relevance}
+            records += _search_records("cross_modal", direction, search, known, CEILING, None)
+    return records
+
+
 def inflation_records(
     image_embeddings: ArrayLike, text_embeddings: ArrayLike, model: str, bootstrap: Bootstrap
 ) -> list[Record]:
@@ -126,6 +148,27 @@ def inflation_records(
         record = make_record(None, direction, "fused", model, row, None)
         records.append(record | {"relevance": "own_study"})
     return records
+
+
+def _relevances(
+    labels: NDArray[np.int64],
+    texts: Sequence[str],
+    headings: Sequence[Sequence[str]] | None,
+    clinical: Relevance | None,
+    n: int,
+) -> dict[str, Relevance]:
+    _check_count("reports", texts, n)
+    relevances = {
+        "own_study": own_study(n),
+        "same_text": same_text(texts),
+        "same_label": same_label(labels),
+    }
+    if headings is not None:
+        _check_count("lists of headings", headings, n)
+        relevances["mesh_overlap"] = mesh_overlap(headings)
+    if clinical is not None:
+        relevances["clinical"] = clinical
+    return relevances
 
 
 def _check_count(name: str, values: Sequence[Any], studies: int) -> None:

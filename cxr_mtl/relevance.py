@@ -96,10 +96,13 @@ def _same(values: NDArray) -> Relevance:
     return relevance
 
 
-def _terms(entries: Sequence[str]) -> set[str]:
-    """The terms of a study, each with its qualifiers sorted and none twice."""
+def _terms(entries: Sequence[str]) -> list[str]:
+    """The terms of a study, each with its qualifiers sorted and none twice.
+
+    In order, or sums over them would depend on the interpreter's hash seed.
+    """
     parts = [[part.strip() for part in entry.split("/")] for entry in entries]
-    return {"/".join([heading, *sorted(set(rest))]) for heading, *rest in parts if heading}
+    return sorted({"/".join([heading, *sorted(set(rest))]) for heading, *rest in parts if heading})
 
 
 def _term_similarity(terms: list[str]) -> NDArray[np.float32]:

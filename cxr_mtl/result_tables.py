@@ -8,11 +8,13 @@ from typing import Any
 import pandas as pd
 from pandas.io.formats.style import Styler
 
+from cxr_mtl.comparison import Key, number_key
 from cxr_mtl.errors import InputError
 
 Record = Mapping[str, Any]
 Text = Callable[[Record], str]
 Place = tuple[str, ...]
+Contest = Key
 
 NAMES = {
     "image_to_text": "image → report",
@@ -28,7 +30,7 @@ NAMES = {
     "shuffled": "shuffled pairs",
     "fused": "fused (the paper's)",
     "fused_excluding_query": "fused, query left out",
-    "cross_modal": "cross-modal",
+    "cross_modal": "strict",
     "own_study": "own study",
     "same_text": "same report text",
     "same_label": "same label",
@@ -52,6 +54,11 @@ NAMES = {
 UNDEFINED = "undefined"
 SIGNIFICANT = 0.05
 RANKS = ("median_rank", "mean_rank")
+LOWER_IS_BETTER = (*RANKS, "brier", "ece", "log_loss")
+NO_CONTEST = ("similarity", "inflation")
+"""Metrics whose height says nothing of how good a model is."""
+NOT_TRAINED = ("chance", "duplicate ceiling", "random", "shuffled", "image_only", "text_only")
+REFERENCE = "fine_tuned"
 
 
 def readable(key: Any) -> str:
@@ -71,20 +78,52 @@ def metric_name(record: Record) -> str:
     return name if k is None or pd.isna(k) else f"{name}@{int(k)}"
 
 
-def cell(record: Record) -> str:
-    """HTML of a record's value, its interval small beside it, and * where p is below 0.05.
+def cell(record: Record, reference: float | None = None, best: bool = False) -> str:
+    """HTML of a record's value with its interval small beside it; bold where it is the best.
 
-    A value that is None or NaN is written as undefined.
+    Where p is below 0.05 an arrow says whether the value lies above or below that of the
+    `reference`; a star, where there is none. A value that is None or NaN is written as undefined.
     """
     number = _ranks if record["metric"] in RANKS else _three_digits
     if _missing(record["value"]):
         return f'<span class="undefined">{UNDEFINED}</span>'
-    p = record.get("p")
-    text = number(record["value"]) + ("*" if not _missing(p) and p < SIGNIFICANT else "")
+    text = number(record["value"])
+    text = (f"<b>{text}</b>" if best else text) + _mark(record, reference)
     if _missing(record.get("low")):
         return text
     low, high = number(record["low"]), number(record["high"])
     return f'{text} <span class="interval">[{low}, {high}]</span>'
+
+
+def _mark(record: Record, reference: float | None) -> str:
+    p = record.get("p")
+    if _missing(p) or p >= SIGNIFICANT:
+        return ""
+    if reference is None:
+        return "*"
+    arrow, words = ("▲", "above") if record["value"] > reference else ("▼", "below")
+    return f'<span class="mark" title="{words} {readable(REFERENCE)}, p &lt; 0.05">{arrow}</span>'
+
+
+def _contests(records: Sequence[Record]) -> dict[Contest, dict[str, float]]:
+    """The values of the trained models that answer one question, by that question and model."""
+    contests: dict[Contest, dict[str, float]] = {}
+    for record in records:
+        model = record.get("model")
+        if model and model not in NOT_TRAINED and not _missing(record["value"]):
+            contests.setdefault(_contest(record), {})[model] = record["value"]
+    return contests
+
+
+def _contest(record: Record) -> Contest:
+    return tuple(item for item in number_key(record) if item[0] != "model")
+
+
+def _is_best(record: Record, rivals: Mapping[str, float]) -> bool:
+    if len(rivals) < 2 or record["model"] not in rivals or record["metric"] in NO_CONTEST:
+        return False
+    best = (min if record["metric"] in LOWER_IS_BETTER else max)(rivals.values())
+    return record["value"] == best
 
 
 def results_table(
@@ -96,6 +135,8 @@ def results_table(
 ) -> Styler:
     """Lay records out as cells, in the order of the records.
 
+    The best of the trained models is bold wherever two or more answer the same question.
+
     Args:
         rows: the row headings by their titles, each a text of a record.
         columns: the column headings, from the top.
@@ -106,6 +147,7 @@ def results_table(
     """
     if not records:
         raise InputError("there is no record to show: evaluate a model first")
+    contests = _contests(records)
     places: dict[Place, dict[Place, str]] = {}
     heads: dict[str, dict[Place, None]] = {}
     for record in records:
@@ -114,7 +156,9 @@ def results_table(
         cells = places.setdefault(row, {})
         if head in cells:
             raise InputError(f"two records fall on {', '.join(row)} under {', '.join(head)}")
-        cells[head] = cell(record)
+        rivals = contests.get(_contest(record), {})
+        reference = None if record.get("model") == REFERENCE else rivals.get(REFERENCE)
+        cells[head] = cell(record, reference, _is_best(record, rivals))
         group = heads.setdefault(head[0], {})
         group.setdefault(head)
         if paper and not _missing(record.get("paper")):

@@ -1,4 +1,4 @@
-"""A stage: one chapter, the files it needs and leaves, and the key that decides if it is fresh."""
+"""A stage: a chapter or its exercises, their files, and the key that decides if it is fresh."""
 
 import heapq
 import platform
@@ -26,13 +26,16 @@ from cxr_mtl.parameters import Parameter, read_parameters
 from cxr_mtl.runs import Run
 
 BOOK = Path("book")
+EXERCISES = "exercises"
+CHAPTERS = "chapters"
 LOCK = Path("requirements.lock")
 
 
 @dataclass(frozen=True)
 class Chapter:
-    """A chapter as written: a py:percent notebook with its declarations.
+    """A chapter, or the exercises of one, as written: a py:percent notebook with its declarations.
 
+    `name` is `NN_name`, of exercises `exercises/NN_name`: the path in the book without its ending.
     `needs` and `leaves` are paths relative to the run's folder, from the header's `cxr_mtl`.
     """
 
@@ -49,10 +52,11 @@ class Chapter:
 
 
 def read_chapter(path: Path) -> Chapter:
-    """Read one chapter.
+    """Read one chapter, or the exercises of one where `path` lies in a folder `exercises`.
 
     Raises:
-        InputError: it has not exactly one parameters cell, or a path that leaves the run's folder.
+        InputError: it has not exactly one parameters cell, or a path that leaves the run's folder,
+            or exercises that leave files.
     """
     notebook = jupytext.reads(path.read_text(encoding="utf-8"), fmt="py:percent")
     tagged = [cell for cell in notebook.cells if has_tag(cell, "parameters")]
@@ -66,7 +70,12 @@ def read_chapter(path: Path) -> Chapter:
     for file in [*files["needs"], *files["leaves"]]:
         if PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file).parts:
             raise InputError(f"{path}: {file} must lie inside the run's folder")
-    return Chapter(path.stem, notebook, parameters, files["needs"], files["leaves"])
+    name = path.stem
+    if path.parent.name == EXERCISES:
+        name = f"{EXERCISES}/{name}"
+        if files["leaves"]:
+            raise InputError(f"{path} leaves {files['leaves'][0]}: exercises leave no files")
+    return Chapter(name, notebook, parameters, files["needs"], files["leaves"])
 
 
 _HEADER = ("needs", "leaves")
@@ -78,7 +87,34 @@ def read_chapters(folder: Path = BOOK) -> list[Chapter]:
     Raises:
         InputError: a needed file is left by no chapter, or by two, or the needs form a circle.
     """
-    chapters = {path.stem: read_chapter(path) for path in sorted(folder.glob("[0-9][0-9]_*.py"))}
+    return _in_order(_read_folder(folder), folder)
+
+
+def read_exercises(folder: Path = BOOK) -> list[Chapter]:
+    """Read the exercises `exercises/NN_name.py` of the chapters, by number.
+
+    Raises:
+        InputError: as in `read_chapter`.
+    """
+    return list(_read_folder(folder / EXERCISES).values())
+
+
+def read_stages(folder: Path = BOOK) -> list[Chapter]:
+    """Read the chapters and their exercises, each after those whose files it needs.
+
+    Raises:
+        InputError: as in `read_chapters`.
+    """
+    return _in_order({**_read_folder(folder), **_read_folder(folder / EXERCISES)}, folder)
+
+
+def _read_folder(folder: Path) -> dict[str, Chapter]:
+    chapters = [read_chapter(path) for path in sorted(folder.glob("[0-9][0-9]_*.py"))]
+    return {chapter.name: chapter for chapter in chapters}
+
+
+def _in_order(chapters: Mapping[str, Chapter], folder: Path) -> list[Chapter]:
+    """Chapters after those whose files they need, otherwise by name: exercises come last."""
     if not chapters:
         raise InputError(f"no chapter NN_name.py in {folder}: run this from the repository's root")
     leaves = [leaf for chapter in chapters.values() for leaf in chapter.leaves]
@@ -124,6 +160,49 @@ def producer(need: str, chapters: Iterable[Chapter], user: str) -> str:
         found = f"left by {' and '.join(sorted(names))}" if names else "left by no chapter"
         raise InputError(f"{user} needs {need}, which is {found}: mend the chapters' headers")
     return names.pop()
+
+
+def upstream(name: str, chapters: Sequence[Chapter]) -> list[str]:
+    """The names of the chapters whose files a chapter needs, directly or through others.
+
+    Args:
+        chapters: in their order, as `read_chapters` gives them; the names keep it.
+    """
+    by_name = {chapter.name: chapter for chapter in chapters}
+    found, queue = set(), [name]
+    while queue:
+        user = queue.pop()
+        makers = {producer(need, chapters, user) for need in by_name[user].needs}
+        queue += makers - found
+        found |= makers
+    return [chapter.name for chapter in chapters if chapter.name in found]
+
+
+def chosen_stages(words: Iterable[str], names: Sequence[str]) -> set[str]:
+    """The stages that words of the command line mean, of all `names`; all when there is no word.
+
+    A word is a chapter's number, name or file; exercises are meant by `exercises/05` and the like,
+    all of them by `exercises`, and all chapters without them by `chapters`.
+
+    Raises:
+        InputError: a word means none.
+    """
+    chosen: set[str] = set()
+    for word in words:
+        found = [name for name in names if _is_called(name, PurePosixPath(word))]
+        if not found:
+            raise InputError(f"no chapter is called {word}: take one of {', '.join(names)}")
+        chosen.update(found)
+    return chosen or set(names)
+
+
+def _is_called(name: str, word: PurePosixPath) -> bool:
+    stage = PurePosixPath(name)
+    is_exercises = stage.parent.name == EXERCISES
+    if word.name in (CHAPTERS, EXERCISES):
+        return is_exercises == (word.name == EXERCISES)
+    alike = word.stem in (stage.stem, *stage.stem.split("_", 1))
+    return alike and (word.parent.name == EXERCISES) == is_exercises
 
 
 def stage_parts(
@@ -190,6 +269,10 @@ def why_stale(
             return f"{leaf} is missing"
         if record["left"].get(leaf) != digest(run / leaf):
             return f"{leaf} was changed since"
+    copy = executed_copy(run, chapter.name)
+    # Absent from the records of versions that did not look at it.
+    if record.get("executed") not in (None, digest(copy)):
+        return f"{copy.relative_to(run.path)} was changed since"
     return None
 
 
@@ -202,5 +285,5 @@ _GROUPS = {
 
 
 def executed_copy(run: Run, name: str) -> Path:
-    """Where a chapter's executed notebook lies."""
+    """Where the executed notebook of a chapter, or of its exercises, lies."""
     return run / f"{name}.ipynb"

@@ -14,6 +14,7 @@ import pandas as pd
 from cxr_mtl.book import plan
 from cxr_mtl.errors import InputError
 from cxr_mtl.files import read_json, write_json
+from cxr_mtl.html_tables import TEXT, html_page, html_row, html_table
 from cxr_mtl.parameters import Parameter, resolve
 from cxr_mtl.records import find_record
 from cxr_mtl.result_tables import UNDEFINED, metric_name, readable
@@ -125,16 +126,17 @@ def summarise(sweep: Sweep, missing: Mapping[str, str]) -> pd.DataFrame:
 
 def summary_page(sweep: Sweep, summary: pd.DataFrame) -> str:
     """What `summarise` returned as one HTML page that needs no other file."""
-    with pd.option_context("display.max_colwidth", None):
-        table = summary.to_html(index=False, border=0, justify="left")
+    rows = [
+        html_row((text, TEXT) for text in row) for row in summary.itertuples(index=False, name=None)
+    ]
     shared = [f"--profile {sweep.profile}", *(f"-p {override}" for override in sweep.overrides)]
-    return _PAGE.format(
-        title=html.escape(f"Sweep {sweep.name}"),
+    body = _BODY.format(
         complete=int((summary["state"] == COMPLETE).sum()),
         all=len(summary),
         shared=html.escape(" ".join(shared)),
-        table=table,
+        table=html_table(dict.fromkeys(summary.columns, TEXT), rows),
     )
+    return html_page(f"Sweep {sweep.name}", body)
 
 
 def value_text(value: Any) -> str:
@@ -205,31 +207,8 @@ def _number(record: Mapping[str, Any]) -> str:
     return f"{record['value']:.3f} [{record['low']:.3f}, {record['high']:.3f}]"
 
 
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-:root {{ color-scheme: light dark; --ink: #1c1c1c; --paper: #fff; --line: #d5d5d5; }}
-@media (prefers-color-scheme: dark) {{
-  :root {{ --ink: #e4e4e4; --paper: #161616; --line: #444; }}
-}}
-body {{ color: var(--ink); background: var(--paper); font: 16px/1.5 system-ui, sans-serif;
-  max-width: 90rem; margin: 2rem auto; padding: 0 1rem; }}
-div {{ overflow-x: auto; }}
-table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
-th, td {{ border-bottom: 1px solid var(--line); padding: .2rem .8rem .2rem 0; text-align: left; }}
-</style>
-</head>
-<body>
-<h1>{title}</h1>
-<p>{complete} of {all} points are complete. All share <code>{shared}</code>.</p>
+_BODY = """<p>{complete} of {all} points are complete. All share <code>{shared}</code>.</p>
 <p>The numbers are those of the fine-tuned model on the test studies, strict protocol, with 95 %
 intervals over the studies. The intervals do not tell what another training seed changes, and a
 point chosen by these numbers is chosen with the test studies in view.</p>
-<div>{table}</div>
-</body>
-</html>
-"""
+{table}"""

@@ -21,6 +21,7 @@ from cxr_mtl.runs import Run
 from cxr_mtl.sweep import Point, Sweep, summarise, summary_page
 
 FILL_THE_CACHE = ("01_data", "02_model")
+ALL_CHAPTERS = ("chapters",)  # exercises tell nothing of a point
 """Chapters that make what runs share: never executed for two points at the same time."""
 
 SECONDS_BETWEEN_LOOKS = 0.2
@@ -67,7 +68,9 @@ def _in_turn(sweep: Sweep, console: Console) -> Attempts:
         _print(console, str(point))
         failure = None
         try:
-            run_chapters(sweep.profile, point.run, sweep.overrides_of(point), console=console)
+            run_chapters(
+                sweep.profile, point.run, sweep.overrides_of(point), ALL_CHAPTERS, console=console
+            )
         except (ChapterError, InputError) as error:
             failure = str(error)
         yield point, failure
@@ -87,7 +90,7 @@ def _beside(sweep: Sweep, workers: int, console: Console) -> Attempts:
                 if failure is not None:
                     yield point, failure
                     continue
-                rest = _in_process(sweep, point, max(1, cores // workers))
+                rest = _in_process(sweep, point, max(1, cores // workers), ALL_CHAPTERS)
                 running.append(stack.enter_context(rest))
             time.sleep(SECONDS_BETWEEN_LOOKS)
             for ended in [each for each in running if each.process.poll() is not None]:
@@ -115,7 +118,7 @@ class _PointProcess:
 
 @contextlib.contextmanager
 def _in_process(
-    sweep: Sweep, point: Point, threads: int, only: Sequence[str] = ()
+    sweep: Sweep, point: Point, threads: int, only: Sequence[str]
 ) -> Iterator[_PointProcess]:
     """`cxr-mtl run` of a point in another process, ended with the `with` block at the latest."""
     with tempfile.TemporaryFile() as errors:
@@ -132,7 +135,7 @@ def _in_process(
             process.wait()
 
 
-def _command(sweep: Sweep, point: Point, only: Sequence[str] = ()) -> list[str]:
+def _command(sweep: Sweep, point: Point, only: Sequence[str]) -> list[str]:
     words = [sys.executable, "-m", "cxr_mtl", "run", *only, "--profile", sweep.profile]
     flags = (word for text in sweep.overrides_of(point) for word in ("-p", text))
     return [*words, "--run", point.run, *flags]

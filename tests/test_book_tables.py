@@ -21,8 +21,8 @@ def test_a_table_by_model_has_a_column_for_each_model_of_the_run():
         {"model": "tuned", "metric": "accuracy", "k": 1, "value": 0.25},
     ]
     assert model_table("05_x", records, ["hits, k = 5 | metric=accuracy&k=5:.2f"]) == [
-        "| | tuned | base |",
-        "|:--|:--|:--|",
+        "|  | tuned | base |",
+        "| :-- | :-- | :-- |",
         "| hits, k = 5 | {num}`05_x?model=tuned&metric=accuracy&k=5:.2f` | "
         "{num}`05_x?model=base&metric=accuracy&k=5:.2f` |",
     ]
@@ -41,14 +41,16 @@ def test_a_row_that_no_model_has_is_refused():
         model_table("05_x", [{"model": "tuned", "k": 5, "value": 1}], ["hits | k=3"])
 
 
-def test_the_table_of_parameters_names_type_default_meaning_and_every_chapter(tmp_path):
-    first = CHAPTER.replace("count: int = 3", "rate: float | None = 1.0e-5")
+def test_the_table_of_parameters_names_meaning_type_unit_default_range_and_every_chapter(tmp_path):
+    first = CHAPTER.replace("count: int = 3", "epochs: int = 3")
+    first += "depths: list[int] = [0, 2]  # studies\n"
     second = CHAPTER.replace("count: int = 3", 'rule: Literal["a", "b|c"] = "a"')
     for name, source in {"01_one": first, "02_two": second}.items():
         (tmp_path / f"{name}.py").write_text(source)
     table = parameter_table(read_chapter(tmp_path / f"{n}.py") for n in ("01_one", "02_two"))
     assert table[2:] == [
-        "| `run_dir` | `runs/demo` | folder (*str*; [1](01_one), [2](02_two)) |",
-        "| `rate` | `1.0e-05` | studies (*float or None*; [1](01_one)) |",
-        "| `rule` | `a` | studies (`a` or `b\\|c`; [2](02_two)) |",
+        "| `run_dir`: folder | str | – | `runs/demo` | – | [1](01_one), [2](02_two) |",
+        "| `epochs`: studies | int | epochs | `3` | at least 1 | [1](01_one) |",
+        "| `depths`: studies | list[int] | blocks per tower | `[0, 2]` | – | [1](01_one) |",
+        "| `rule`: studies | `a` or `b\\|c` | – | `a` | – | [2](02_two) |",
     ]

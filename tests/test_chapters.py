@@ -10,7 +10,7 @@ import yaml
 from cxr_mtl import book
 from cxr_mtl.fingerprints import code_cells
 from cxr_mtl.parameters import merge_declarations, read_profile, resolve
-from cxr_mtl.stages import read_chapters
+from cxr_mtl.stages import read_chapters, read_exercises
 from cxr_mtl.trainer import TrainingConfig
 
 ROOT = Path(__file__).parent.parent
@@ -27,6 +27,7 @@ NAMES = [
     "08_evidence",
     "09_ablations",
     "10_classifier",
+    "11_explorer",
 ]
 
 
@@ -91,6 +92,13 @@ def test_every_parameter_says_what_it_is_and_is_used(chapters):
             assert parameter.name in used, (name, parameter.name)
 
 
+def test_exercises_declare_their_parameters_as_the_chapters_do(declared):
+    pages = {page.name: page.parameters for page in read_exercises(BOOK)}
+    names = {name for parameters in pages.values() for name in parameters}
+    assert "run_dir" in names <= set(declared)
+    assert merge_declarations({"chapters": declared, **pages}) == declared
+
+
 @pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
 def test_every_name_of_a_profile_is_declared_and_of_the_declared_type(path, declared):
     written = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -106,7 +114,8 @@ def test_a_profile_plans_every_chapter_and_writes_nothing(path, tmp_path, monkey
     (tmp_path / "book").symlink_to(BOOK)
     monkeypatch.chdir(tmp_path)
     folder, plan = book.plan(path.stem, "mine")
-    assert [chapter.name for chapter, _ in plan] == NAMES
+    exercises = [page.name for page in read_exercises(BOOK)]
+    assert [chapter.name for chapter, _ in plan] == NAMES + exercises
     assert all(values["run_dir"] == "runs/mine" for _, values in plan)
     assert not folder.exists()
 

@@ -68,14 +68,25 @@ def test_run_passes_everything_on(command, monkeypatch, capsys):
     assert "fresh" in table
 
 
+def test_notebooks_takes_the_repository_from_the_variable(command, module, monkeypatch, capsys):
+    written = []
+    module("launch", write_notebooks=lambda *words: written.append(words) or [Path("out/01.ipynb")])
+    monkeypatch.setenv("CXR_MTL_REPOSITORY", "someone/cxr")
+    assert command("notebooks", "out") == 0
+    assert command("notebooks", "out", "--repository", "other/cxr") == 0
+    assert written == [(Path("out"), "someone/cxr"), (Path("out"), "other/cxr")]
+    assert "Written: out/01.ipynb" in capsys.readouterr().out
+
+
 def test_book_runs_what_is_stale_and_then_builds_the_pages(command, monkeypatch, capsys):
     calls = []
     monkeypatch.setattr(book, "run_chapters", lambda *w, **k: calls.append("run") or [])
     monkeypatch.setattr(
-        pages, "build_html", lambda run: calls.append(run) or Path("_build/html/index.html")
+        pages, "build_html", lambda *names: calls.append(names) or Path("_build/html/index.html")
     )
     assert command("book", "--run", "mine") == 0
-    assert calls == ["run", "mine"]
+    assert command("book", "--name", "mine", "--reference", "old") == 0
+    assert calls == ["run", ("mine", None), "run", ("mine", "old")]
     assert "_build/html/index.html" in capsys.readouterr().out
 
 

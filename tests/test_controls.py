@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 
-from cxr_mtl.controls import CONTROLS, control_embeddings
+from cxr_mtl.controls import CONTROLS, control_embeddings, leak_records
 from cxr_mtl.errors import InputError
 from cxr_mtl.metrics import recall_at_k
 from cxr_mtl.protocols import searches
 from cxr_mtl.retrieval import normalised
+from cxr_mtl.uncertainty import Bootstrap
 
 
 def perfect_pairs(n=60, d=32):
@@ -89,3 +90,16 @@ def test_a_control_leaves_no_cross_modal_knowledge(name):
 def test_bad_input_is_refused_even_where_it_would_be_replaced(name, data, sentence):
     with pytest.raises(InputError, match=sentence):
         control_embeddings(name, *data, 0)
+
+
+def test_the_leak_is_the_share_of_queries_that_find_their_own_study():
+    hits = np.arange(40) < 30
+    bootstrap = Bootstrap(40, seed=0, resamples=100)
+    every, most = leak_records({"fused": np.ones(40, dtype=bool), "strict": hits}, bootstrap)
+    assert (every["value"], every["low"], every["high"]) == (1, 1, 1)
+    assert most["value"] == 0.75
+    assert (most["low"], most["high"]) == bootstrap.mean(hits)
+    assert {r["protocol"]: r["metric"] for r in (every, most)} == {
+        "fused": "accuracy",
+        "strict": "accuracy",
+    }

@@ -4,7 +4,10 @@ import pandas as pd
 import pytest
 
 from cxr_mtl.data_evidence import (
+    count_records,
+    counts_table,
     duplicate_reports,
+    evidence_counts,
     label_and_impression,
     missing_sections,
 )
@@ -115,3 +118,30 @@ def test_counts_are_whole_and_shares_are_their_quotients(studies, count):
     table = count(studies)
     assert table["count"].dtype == table["of"].dtype == "int64"
     assert (table["share"] == table["count"] / table["of"]).all()
+
+
+def test_all_counts_come_with_labels_in_words(studies):
+    found = evidence_counts(studies, {0: "normal", 1: "abnormal"})
+    assert list(found) == ["duplicates", "impression", "missing"]
+    assert counts(found["impression"])["abnormal", "no acute"] == (1, 4)
+    assert counts(found["missing"])["train", "normal", "no findings"] == (1, 2)
+
+
+def test_reports_without_sections_have_their_duplicates_counted_alone(studies):
+    pairs = studies.drop(columns=["findings", "impression"])
+    assert list(evidence_counts(pairs, {0: "normal", 1: "abnormal"})) == ["duplicates"]
+
+
+def test_a_table_of_counts_keeps_their_order_and_shows_their_shares(studies):
+    shown = counts_table(label_and_impression(studies), "label", "impression")
+    assert list(shown.columns) == ["no acute", "other", "missing"]
+    assert shown.loc[1].tolist() == ["1 (25.0%)", "2 (50.0%)", "1 (25.0%)"]
+
+
+def test_counts_are_kept_as_a_record_of_the_count_and_one_of_the_share(studies):
+    records = count_records({"impression": label_and_impression(studies)})
+    assert len(records) == 2 * 6
+    assert records[:2] == [
+        {"data": "impression", "label": 0, "impression": "no acute", "metric": "count", "value": 5},
+        {"data": "impression", "label": 0, "impression": "no acute", "metric": "share", "value": 1},
+    ]

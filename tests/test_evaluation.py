@@ -12,6 +12,7 @@ from cxr_mtl.protocol_evaluation import (
     chance_records,
     inflation_records,
     protocol_records,
+    relevance_ceiling_records,
 )
 from cxr_mtl.protocols import PROTOCOLS
 from cxr_mtl.relevance import same_label
@@ -314,6 +315,23 @@ def test_the_ceiling_is_what_duplicate_reports_leave():
         assert only(records, **own, metric="mrr")["value"] == pytest.approx(mrr)
     assert {record["metric"] for record in records} == {"recall", "mrr"}
     assert len(records) == 2 * 3
+
+
+def test_equal_reports_of_different_labels_bound_what_can_be_known_of_the_label():
+    """Ten reports of label 0 and ten of 1 alone, and one report that two 0 and one 1 share."""
+    labels = np.array([0, 1] * 10 + [0, 0, 1])
+    texts = [f"report {i}" for i in range(20)] + ["shared"] * 3
+    records = relevance_ceiling_records(labels, texts, None)
+    label = {"protocol": "cross_modal", "relevance": "same_label", "k": 10}
+    # Ten pure reports of each label fill the first ten places of an image ...
+    image = {**label, "direction": "image_to_text"}
+    assert only(records, **image, metric="precision")["value"] == pytest.approx(1)
+    # ... but the one report is right for the two of its three studies that the most share.
+    report = {**label, "direction": "text_to_image"}
+    assert only(records, **report, metric="precision")["value"] == pytest.approx(22 / 23)
+    text = {"relevance": "same_text", "metric": "mrr"}
+    assert {r["value"] for r in records if text.items() <= r.items()} == {1}
+    assert "own_study" not in {r["relevance"] for r in records}
 
 
 def test_inflation_is_the_ratio_of_the_two_mrr_and_its_interval_that_of_resampled_queries():

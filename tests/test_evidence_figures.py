@@ -57,3 +57,17 @@ def test_the_reliability_diagram_shows_the_bins_and_every_study(classified):
     assert [to_hex(bars[0].get_facecolor()) for bars in counts.containers] == list(
         figures.LABEL_COLOURS.values()
     )
+
+
+def test_every_point_of_the_reliability_diagram_has_its_wilson_interval(classified):
+    values, labels = classified
+    curve = evidence_figures.reliability(values, labels).axes[0]
+    (bars,) = curve.collections
+    share, mean = calibration_curve(labels, values, n_bins=BINS, strategy="quantile")
+    n, z = len(labels) / BINS, 1.959964
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    for segment, x, low, high in zip(
+        bars.get_segments(), mean, middle - half, middle + half, strict=True
+    ):
+        np.testing.assert_allclose(segment, [[x, low], [x, high]], atol=1e-6)

@@ -26,7 +26,7 @@ def test_models_have_their_colours_and_controls_are_grey():
         for i, m in enumerate(models)
     ]
     figure = interval_plot(records, "protocol", chance=0.025, title="recall@10")
-    assert [axis.get_title() for axis in figure.axes] == ["fused (the paper's)", "cross-modal"]
+    assert [axis.get_title() for axis in figure.axes] == ["fused (the paper's)", "strict"]
     for axis in figure.axes:
         drawn = points(axis)
         assert list(drawn.values()) == [*MODEL_COLOURS, GREY]

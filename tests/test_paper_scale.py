@@ -1,6 +1,15 @@
 """The paper's differences: whole queries, bounds in order, adjusted together."""
 
-from cxr_mtl.paper_scale import QUERIES, paper_differences
+import pandas as pd
+
+from cxr_mtl.paper_scale import (
+    CLAIMS,
+    QUERIES,
+    claim_counts,
+    claims_table,
+    differences_table,
+    paper_differences,
+)
 from cxr_mtl.significance import holm, most_favourable_p
 
 
@@ -22,3 +31,36 @@ def test_the_bound_is_the_adjusted_smallest_p_of_each_row():
     alone = [most_favourable_p(r.fine_tuned, r.other, QUERIES) for r in found.itertuples()]
     assert found["surest"].tolist() == alone
     assert found["surest_holm"].tolist() == holm(alone).tolist()
+
+
+def test_the_table_shows_the_rows_with_both_p_values():
+    rows = paper_differences("biomedclip").query("table == 1")
+    shown = differences_table(rows, "biomedclip").data
+    assert list(shown.columns[:4]) == [
+        "metric",
+        "fine-tuned",
+        "BiomedCLIP",
+        "difference in queries",
+    ]
+    first = shown.iloc[0]
+    assert (first["metric"], first["fine-tuned"]) == ("image → report, accuracy@1", "0.938")
+    assert (first["BiomedCLIP"], first["difference in queries"]) == ("0.948", -4)
+    assert first["p at best"].startswith("0.125 (")
+
+
+def test_the_claims_count_the_rows():
+    rows = pd.DataFrame(
+        {
+            "queries": [3, -40, 40, 5],
+            "surest": [0.25, 0.001, 0.001, 0.05],
+            "surest_holm": [0.5, 0.004, 0.06, 0.1],
+            "independent": [0.9, 0.01, 0.02, 0.8],
+        }
+    )
+    counts = claim_counts({"clip": rows})
+    assert [r["value"] for r in counts] == [4, 2, 3, 1, 1]
+    assert {(r["against"], r["metric"]) for r in counts} == {("clip", "rows")}
+    table = claims_table(counts)
+    assert list(table.columns) == ["CLIP"]
+    assert table.loc["rows", "CLIP"] == 4
+    assert list(table.index) == list(CLAIMS.values())

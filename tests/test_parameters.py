@@ -1,18 +1,22 @@
 """Parameters: declared once, typed, and refused before any work."""
 
+from pathlib import Path
+
 import pytest
 
 from cxr_mtl.errors import InputError
+from cxr_mtl.parameter_ranges import RANGES, UNITS, range_in_words
 from cxr_mtl.parameters import (
-    RANGES,
     merge_declarations,
     read_parameters,
     read_profile,
     resolve,
     write_parameters,
 )
+from cxr_mtl.stages import read_chapters
 from cxr_mtl.trainer import TrainingConfig, given_weights
 
+ROOT = Path(__file__).parents[1]
 CELL = """\
 run_dir: str = "runs/demo"  # folder of the run
 lr: float = 1e-4  # learning rate of the backbone
@@ -145,6 +149,35 @@ def test_the_ranges_of_training_are_the_trainers():
     for name, field in fields.items():
         assert RANGES[name].metadata == field.metadata, name
     assert RANGES["search_epochs"].metadata == fields["epochs"].metadata
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("epochs", "at least 1"),
+        ("validation_fraction", "above 0 and below 1"),
+        ("dropout", "at least 0 and below 1"),
+        ("weights", "three numbers of at least 0, not all of them 0"),
+        ("run_dir", ""),
+    ],
+)
+def test_a_range_is_told_in_words(name, words):
+    assert range_in_words(name) == words
+
+
+def test_every_range_has_words():
+    assert all(range_in_words(name) for name in RANGES)
+
+
+def test_ranges_and_units_are_of_parameters_that_chapters_have():
+    declared = {name for chapter in read_chapters(ROOT / "book") for name in chapter.parameters}
+    assert RANGES.keys() | UNITS.keys() <= declared
+
+
+def test_the_papers_symbol_stands_for_its_parameter_on_the_command_line_alone():
+    assert resolve(DECLARED, {}, "", ["tau=0.05"])["temperature"] == 0.05
+    with pytest.raises(InputError, match="no chapter has a parameter tau"):
+        resolve(DECLARED, {"tau": 0.05}, "demo.yml")
 
 
 def test_a_value_that_another_replaces_may_be_out_of_range():

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cxr_mtl.launch_links import BRANCH, REPOSITORY_VARIABLE
+
 ROOT = Path(__file__).parents[1]
 MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = set(re.search(r"^\.PHONY: (.+)$", MAKEFILE, flags=re.MULTILINE)[1].split())
@@ -57,20 +59,51 @@ def steps():
     return [step for job in WORKFLOW["jobs"].values() for step in job["steps"]]
 
 
-def test_the_workflow_runs_make_targets_alone_and_uploads_what_they_build():
-    commands = [step["run"] for step in steps() if "run" in step]
-    assert commands[0] == "make book"
-    for command in commands:
-        make, *targets = command.split()
-        assert make == "make"
-        assert set(targets) <= TARGETS
-    (upload,) = (s for s in steps() if "upload-pages-artifact" in s.get("uses", ""))
-    assert upload["with"]["path"] == "_build/html"
+def test_the_workflow_builds_the_pages_and_notebooks_and_uploads_both():
+    commands = [step["run"] for step in WORKFLOW["jobs"]["build"]["steps"] if "run" in step]
+    assert commands == ["make book", "make site", ".venv/bin/cxr-mtl notebooks _build/notebooks"]
+    assert {"book", "site"} <= TARGETS
+    uploads = [step["with"]["path"] for step in steps() if "upload-" in step.get("uses", "")]
+    assert uploads == ["_build/html", "_build/notebooks"]
+
+
+def test_the_pages_link_to_the_branch_that_the_workflow_pushes():
+    assert WORKFLOW["env"] == {REPOSITORY_VARIABLE: "${{ github.repository }}"}
+    (push,) = (step["run"] for step in WORKFLOW["jobs"]["notebooks"]["steps"] if "run" in step)
+    assert f"git push --force origin {BRANCH}\n" in push
+
+
+def test_the_branch_of_notebooks_is_one_commit_of_what_was_built(tmp_path):
+    """The workflow's commands, run on a repository whose origin is a folder beside it."""
+
+    def git(*words):
+        done = subprocess.run(
+            ["git", *words], cwd=tmp_path / "work", capture_output=True, text=True
+        )
+        return done.stdout.split()
+
+    origin, work = tmp_path / "origin", tmp_path / "work"
+    subprocess.run(["git", "init", "--quiet", "--bare", origin], check=True)
+    subprocess.run(["git", "clone", "--quiet", origin, work], check=True, capture_output=True)
+    (work / "source.py").touch()
+    (work / ".gitignore").write_text("_build\n")
+    git("add", ".")
+    git("-c", "user.name=x", "-c", "user.email=x@x", "commit", "--quiet", "-m", "source")
+    (push,) = (step["run"] for step in WORKFLOW["jobs"]["notebooks"]["steps"] if "run" in step)
+    for name in ("01_data.ipynb", "02_model.ipynb"):
+        git("checkout", "--quiet", "--force", "-B", "main")
+        (work / "_build/notebooks/exercises").mkdir(parents=True)
+        (work / "_build/notebooks/exercises" / name).touch()
+        git("branch", "-D", BRANCH)
+        words = ["bash", "-e", "-c", push]
+        subprocess.run(words, cwd=work, check=True, capture_output=True)
+        assert git("ls-tree", "-r", "--name-only", f"origin/{BRANCH}") == [f"exercises/{name}"]
+        assert git("rev-list", "--count", f"origin/{BRANCH}") == ["1"]
 
 
 def test_the_workflow_uses_official_actions_of_a_named_major_version():
     actions = [step["uses"] for step in steps() if "uses" in step]
-    assert len(actions) == 4
+    assert len(actions) == 7
     assert all(re.fullmatch(r"actions/[a-z-]+@v\d+", action) for action in actions)
 
 
@@ -82,7 +115,8 @@ def test_the_workflow_publishes_main_one_at_a_time_with_no_right_it_does_not_nee
     jobs = WORKFLOW["jobs"]
     assert jobs["build"]["permissions"] == {"contents": "read"}
     assert jobs["deploy"]["permissions"] == {"pages": "write", "id-token": "write"}
-    assert jobs["deploy"]["needs"] == "build"
+    assert jobs["notebooks"]["permissions"] == {"contents": "write"}
+    assert jobs["deploy"]["needs"] == jobs["notebooks"]["needs"] == "build"
     assert all(job["timeout-minutes"] > 0 for job in jobs.values())
 
 
@@ -214,7 +248,7 @@ def make(tmp_path):
     shutil.copy(ROOT / "Makefile", tmp_path)
     tools = tmp_path / "tools"
     tools.mkdir()
-    for name in ("basename", "cp", "cut", "du", "find", "mkdir", "mv", "rm", "tail", "wc"):
+    for name in ("cp", "cut", "dirname", "du", "find", "mkdir", "mv", "rm", "sort", "tail", "wc"):
         (tools / name).symlink_to(shutil.which(name))
 
     def run(target, browser=None):
@@ -236,9 +270,17 @@ def pages(tmp_path):
     folder = tmp_path / "_build/html/book"
     folder.mkdir(parents=True)
     (folder.parent / "index.html").write_text("")
-    for name in ("index", "01_data"):
+    (folder / "exercises").mkdir()
+    for name in ("index", "01_data", "exercises/01_data"):
         (folder / f"{name}.html").write_text(name)
     return folder
+
+
+def printed(folder):
+    """The PDFs by their names, with what is in them."""
+    made = folder / "_build/pdf"
+    files = (path for path in made.rglob("*") if path.is_file())
+    return {path.relative_to(made).as_posix(): path.read_text() for path in files}
 
 
 @pytest.mark.parametrize("target", ["serve", "site", "pdf"])
@@ -251,7 +293,7 @@ def test_without_pages_a_target_that_needs_them_says_what_to_run(make, target):
 def test_the_site_is_counted_where_it_lies(make, pages):
     done = make("site")
     assert done.returncode == 0
-    assert re.match(r"_build/html is the whole site: +2 pages, +\S+; copy it to", done.stdout)
+    assert re.match(r"_build/html is the whole site: +3 pages, +\S+; copy it to", done.stdout)
 
 
 def test_without_a_browser_no_page_is_printed(make, pages, tmp_path):
@@ -267,8 +309,11 @@ def test_every_page_is_printed_to_a_pdf_of_its_name_and_nothing_else_is_left(mak
     stale.touch()
     done = make("pdf", FAKE_BROWSER)
     assert done.returncode == 0, done.stderr
-    printed = {path.name: path.read_text() for path in (tmp_path / "_build/pdf").iterdir()}
-    assert printed == {"01_data.pdf": "01_data", "index.pdf": "index"}
+    assert printed(tmp_path) == {
+        "01_data.pdf": "01_data",
+        "exercises/01_data.pdf": "exercises/01_data",
+        "index.pdf": "index",
+    }
     assert not (tmp_path / "_build/.pdf").exists()
 
 
@@ -279,10 +324,7 @@ def test_a_page_that_cannot_be_printed_is_named_and_the_old_pdfs_stay(make, page
     assert done.returncode == 2
     assert "it is broken" in done.stderr
     assert "_build/html/book/broken.html could not be printed" in done.stderr
-    assert {path.name for path in (tmp_path / "_build/pdf").iterdir()} == {
-        "01_data.pdf",
-        "index.pdf",
-    }
+    assert printed(tmp_path).keys() == {"01_data.pdf", "exercises/01_data.pdf", "index.pdf"}
 
 
 def test_the_banner_that_the_theme_takes_off_paper_is_put_back():

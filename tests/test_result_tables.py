@@ -2,8 +2,17 @@
 
 import pytest
 
+from cxr_mtl.bounds import CEILING, CHANCE
+from cxr_mtl.controls import CONTROLS
 from cxr_mtl.errors import InputError
-from cxr_mtl.result_tables import cell, metric_name, model_name, p_text, results_table
+from cxr_mtl.result_tables import (
+    NOT_TRAINED,
+    cell,
+    metric_name,
+    model_name,
+    p_text,
+    results_table,
+)
 
 
 def record(**changes):
@@ -42,6 +51,54 @@ def test_a_star_marks_what_is_below_the_level(p, marked):
 def test_what_lies_half_way_is_rounded_up_whatever_its_last_bits(value):
     exact = cell(record(value=value, low=None, high=None))
     assert exact in ("0.003", "0.083", "0.163")
+
+
+def shown(records):
+    return dict(results_table(records, {"metric": metric_name}).data.iloc[0])
+
+
+def test_an_arrow_says_on_which_side_of_the_fine_tuned_model_a_tested_value_lies():
+    cells = shown(
+        [
+            record(value=0.5),
+            record(model="lower", value=0.4, p=0.01),
+            record(model="higher", value=0.6, p=0.01),
+            record(model="untested", value=0.7),
+        ]
+    )
+    assert "below fine-tuned" in cells["lower"]
+    assert "▼" in cells["lower"]
+    assert "▲" in cells["higher"]
+    assert "mark" not in cells["untested"] + cells["fine-tuned"]
+
+
+@pytest.mark.parametrize(("metric", "best"), [("recall", "high"), ("mean_rank", "low")])
+def test_the_best_trained_model_is_bold_and_controls_do_not_count(metric, best):
+    cells = shown(
+        [
+            record(metric=metric, model="low", value=0.4),
+            record(metric=metric, model="high", value=0.6),
+            record(metric=metric, model="random", value=1.0),
+            record(metric=metric, model="chance", value=0.0),
+        ]
+    )
+    assert [name for name, text in cells.items() if "<b>" in text] == [best]
+
+
+def test_models_that_tie_are_both_bold():
+    cells = shown([record(), record(model="other")])
+    assert all("<b>" in text for text in cells.values())
+
+
+@pytest.mark.parametrize("metric", ["similarity", "recall"])
+def test_no_value_is_bold_without_a_contest(metric):
+    records = [record(metric=metric), record(metric=metric, model="other", value=0.2)]
+    cells = shown(records if metric == "similarity" else records[:1])
+    assert not any("<b>" in text for text in cells.values())
+
+
+def test_what_is_not_trained_are_the_controls_and_the_bounds():
+    assert set(NOT_TRAINED) == {*CONTROLS, CHANCE, CEILING}
 
 
 def test_ranks_have_one_digit():

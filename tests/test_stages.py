@@ -5,7 +5,14 @@ import pytest
 from cxr_mtl.errors import InputError
 from cxr_mtl.files import content_key
 from cxr_mtl.runs import Run
-from cxr_mtl.stages import read_chapter, read_chapters, stage_parts
+from cxr_mtl.stages import (
+    chosen_stages,
+    read_chapter,
+    read_chapters,
+    read_exercises,
+    read_stages,
+    stage_parts,
+)
 
 HEADER = """\
 # ---
@@ -38,6 +45,49 @@ def test_chapters_come_after_those_whose_files_they_need(tmp_path):
     write_chapter(book, "04_free")
     names = [chapter.name for chapter in read_chapters(book)]
     assert names == ["03_data", "02_index", "01_maps", "04_free"]
+
+
+def test_exercises_come_after_the_chapters_and_are_no_chapters(tmp_path):
+    write_chapter(tmp_path, "02_index", needs=["studies"], leaves=["index"])
+    write_chapter(tmp_path, "01_data", leaves=["studies"])
+    write_chapter(tmp_path / "exercises", "02_index", needs=["index"])
+    write_chapter(tmp_path / "exercises", "01_data", needs=["studies"])
+    chapters, exercises = ["01_data", "02_index"], ["exercises/01_data", "exercises/02_index"]
+    assert [stage.name for stage in read_chapters(tmp_path)] == chapters
+    assert [stage.name for stage in read_exercises(tmp_path)] == exercises
+    assert [stage.name for stage in read_stages(tmp_path)] == chapters + exercises
+
+
+def test_exercises_may_not_leave_files(tmp_path):
+    write_chapter(tmp_path / "exercises", "01_data", leaves=["studies"])
+    with pytest.raises(InputError, match="leaves studies: exercises leave no files"):
+        read_stages(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "chosen"),
+    [
+        (["05"], ["05_maps"]),
+        (["maps"], ["05_maps"]),
+        (["book/05_maps.py"], ["05_maps"]),
+        (["exercises/05"], ["exercises/05_maps"]),
+        (["exercises/05_maps"], ["exercises/05_maps"]),
+        (["book/exercises/05_maps.py"], ["exercises/05_maps"]),
+        (["exercises"], ["exercises/01_data", "exercises/05_maps"]),
+        (["chapters"], ["01_data", "05_maps"]),
+        (["exercises/", "01"], ["01_data", "exercises/01_data", "exercises/05_maps"]),
+        ([], ["01_data", "05_maps", "exercises/01_data", "exercises/05_maps"]),
+    ],
+)
+def test_a_number_means_the_chapter_and_exercises_are_asked_for_by_that_word(words, chosen):
+    names = ["01_data", "05_maps", "exercises/01_data", "exercises/05_maps"]
+    assert sorted(chosen_stages(words, names)) == chosen
+
+
+@pytest.mark.parametrize("word", ["06", "exercises/06", "data/exercise", "01_dat"])
+def test_a_word_that_means_no_stage_is_refused_with_those_there_are(word):
+    with pytest.raises(InputError, match=f"no chapter is called {word}: take one of 01_data, ex"):
+        chosen_stages([word], ["01_data", "exercises/01_data"])
 
 
 @pytest.mark.parametrize(

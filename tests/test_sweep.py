@@ -14,7 +14,7 @@ from cxr_mtl.book import ChapterError
 from cxr_mtl.errors import InputError
 from cxr_mtl.runs import Run
 from cxr_mtl.sweep import COMPLETE, NUMBERS, plan_sweep, summarise
-from cxr_mtl.sweep_runner import FILL_THE_CACHE, run_sweep
+from cxr_mtl.sweep_runner import ALL_CHAPTERS, FILL_THE_CACHE, run_sweep
 
 QUIET = Console(quiet=True)
 CHAPTER = """\
@@ -62,7 +62,8 @@ def calls(monkeypatch):
     """Stand in for the chapters: they leave `RECORDS`, 7.5 s; the calls of `run_chapters`."""
     made = []
 
-    def run_chapters(profile, run_name, overrides, console=None):
+    def run_chapters(profile, run_name, overrides, only, console=None):
+        assert only == ALL_CHAPTERS
         made.append((profile, run_name, list(overrides)))
         leave(run_name)
 
@@ -293,7 +294,7 @@ import os, shutil, sys, time
 from pathlib import Path
 
 run, only = sys.argv[1], sys.argv[2:]
-if only:
+if only != ["chapters"]:
     {first}
     Path("first", run).write_text(" ".join([*only, os.environ["OMP_NUM_THREADS"]]))
     Path("runs", run, "results").mkdir(parents=True)
@@ -325,7 +326,7 @@ def in_processes(study, monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(6)), raising=False)
 
     def put(rest, first="pass"):
-        def command(sweep, point, only=()):
+        def command(sweep, point, only):
             script = FIRST.replace("{first}", first) + rest
             return [sys.executable, "-c", script, point.run, *only]
 
@@ -413,7 +414,7 @@ def test_a_process_is_given_the_point_as_an_ordinary_run(study, monkeypatch):
     sweep = plan_sweep(["weights=[0, 0, 1]", 'sections="null"'], "s", overrides=["epochs=3"])
     called = []
     monkeypatch.setattr(book, "run_chapters", lambda *words: called.append(words) or [])
-    for only in ((), FILL_THE_CACHE):
+    for only in (ALL_CHAPTERS, FILL_THE_CACHE):
         python, _, module, *words = sweep_runner._command(sweep, sweep.points[0], only)
         assert (python, module) == (sys.executable, "cxr_mtl")
         assert call(monkeypatch, *words) == 0

@@ -1,0 +1,510 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   cxr_mtl:
+#     needs: [best_weights.json, trials.parquet]
+# ---
+
+# %% [markdown]
+# # Exercises: the weight search
+#
+# These go with [the chapter on the weight search](../03_weight_search). They read the trials that it
+# left. Where something must be trained, a toy stands in: two linear towers and a fusion head,
+# trained with the book's own losses in a moment.
+
+# %% tags=["hide-input"]
+import cxr_mtl  # noqa: F401  First: it silences a remark of tqdm.
+
+# isort: split
+from functools import partial
+from math import ceil, comb, log
+
+import numpy as np
+import optuna
+import pandas as pd
+import torch
+from optuna.samplers import RandomSampler, TPESampler
+from scipy.stats import loguniform
+from torch import nn
+
+from cxr_mtl.backbones import FusionHead
+from cxr_mtl.files import read_json, read_table
+from cxr_mtl.losses import LossWeights, multi_task_loss
+from cxr_mtl.runs import Run
+from cxr_mtl.search import PAPER_WEIGHTS, RANGES
+from cxr_mtl.trainer import validation_mrr
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+torch.set_num_threads(
+    1
+)  # The toy is tiny: threads would wait for each other.
+
+# %% tags=["parameters"]
+run_dir: str = "runs/demo"  # folder of this run
+seed: int = 0  # seed of every random choice
+
+# %%
+run = Run(run_dir)
+trials = read_table(run / "trials.parquet")
+trials.head()
+
+# %% [markdown]
+# The toy: an image and its report are two noisy views of the same 12 numbers, the first of which
+# also says the label. `train_toy` trains on 64 such studies and embeds 64 others.
+
+
+# %%
+def toy_studies(rng, count=64):
+    labels = np.arange(count) % 2
+    shared = rng.standard_normal((count, 12))
+    shared[:, 0] += 3 * labels
+    views = (
+        shared + rng.normal(0, 0.7, shared.shape) for _ in range(2)
+    )
+    return *(
+        torch.tensor(view).float() for view in views
+    ), torch.tensor(labels)
+
+
+toy_rng = np.random.default_rng(0)
+toy_train, toy_validation = toy_studies(toy_rng), toy_studies(toy_rng)
+adamw = partial(torch.optim.AdamW, lr=0.02)
+
+
+def train_toy(weights, seed=0, make_optimiser=adamw):
+    """Embeddings of the other 64, twice [64, 8], and the last loss."""
+    torch.manual_seed(seed)
+    towers = nn.Linear(12, 8), nn.Linear(12, 8)
+    model = nn.ModuleList([*towers, FusionHead(8, dropout=0.0)])
+    optimiser = make_optimiser(model.parameters())
+    images, texts, labels = toy_train
+    for _ in range(40):
+        v, t = towers[0](images), towers[1](texts)
+        logits = model[2](v, t)
+        loss = multi_task_loss(v, t, logits, labels, weights, 0.07)[
+            "total"
+        ]
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    pairs = zip(towers, toy_validation, strict=False)
+    found = [tower(view).detach().numpy() for tower, view in pairs]
+    return *found, float(loss.detach())
+
+
+# %% [markdown]
+# ```{exercise} Read the best trial
+# :label: ex-03-best-trial
+#
+# *Two minutes.* The table `trials` has a row per trial: its objective `value`, its weights
+# `params_bce`, `params_supcon` and `params_clip`, and its `state`. A trial that was stopped early
+# has the state `PRUNED` and still carries a value, the last one it reported. It did not finish, so
+# it cannot win.
+#
+# Write `best_weights(trials)`, which returns the `LossWeights` of the best trial of state
+# `COMPLETE`. The check compares it with the weights that the chapter handed to the training.
+# ```
+
+# %% [markdown]
+# ```{solution-start} ex-03-best-trial
+# :class: dropdown
+# ```
+
+
+# %% tags=["solution"]
+def best_weights(trials: pd.DataFrame) -> LossWeights:
+    """The weights of the completed trial with the highest objective."""
+    ### BEGIN SOLUTION
+    completed = trials[trials["state"] == "COMPLETE"]
+    best = completed.loc[completed["value"].idxmax()]
+    return LossWeights(
+        bce=best["params_bce"],
+        supcon=best["params_supcon"],
+        clip=best["params_clip"],
+    )
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+kept = LossWeights(**read_json(run / "best_weights.json"))
+assert best_weights(trials) == kept, (
+    "not the weights that the chapter kept"
+)
+stopped = trials.iloc[[0]].assign(
+    value=trials["value"].max() + 1, params_bce=0.5, state="PRUNED"
+)
+with_stopped = pd.concat([trials, stopped], ignore_index=True)
+assert best_weights(with_stopped) == kept, "a pruned trial has won"
+print("best trial: passed")
+
+# %% [markdown]
+# ```{solution-end}
+# ```
+
+# %% [markdown]
+# ```{exercise} How many random trials are enough?
+# :label: ex-03-random-trials
+#
+# *Ten minutes.* Forget the estimator and draw weights at random. However many weights there are and
+# whatever the objective looks like, a draw falls among the best share $q$ of all possible draws with
+# probability $q$. After how many draws is at least one among them with probability $p$ or more?
+#
+# Write `random_trials(share, probability)`, which returns that number, an `int`, for both arguments
+# between 0 and 1. The check counts upwards until the probability is reached.
+# ```
+
+# %% [markdown]
+# ```{solution-start} ex-03-random-trials
+# :class: dropdown
+# ```
+
+
+# %% tags=["solution"]
+def random_trials(share: float, probability: float) -> int:
+    """Draws until `probability` that one is in the best `share`."""
+    ### BEGIN SOLUTION
+    # All n miss with (1 - share)^n: at most 1 - probability.
+    return ceil(log(1 - probability) / log(1 - share))
+    ### END SOLUTION
+
+
+# %% [markdown] tags=["solution"]
+# About 60 random trials find one of the best 5 % of all weights with 95 % probability. The paper's
+# 20 trials give the best 14 % that certainty. That is the yardstick for a search of 20 trials: it
+# must do better than this to be worth its machinery. Yet the best 5 % of the *weights* may be far
+# from the best *objective*, where the peak is narrow.
+
+# %% tags=["check"]
+for share, probability in [
+    (0.05, 0.95),
+    (0.1, 0.9),
+    (0.01, 0.99),
+    (0.3, 0.6),
+]:
+    draws = 1
+    while 1 - (1 - share) ** draws < probability:
+        draws += 1
+    answer = random_trials(share, probability)
+    assert answer == draws, (
+        f"{answer} draws for {share}, expected {draws}"
+    )
+print("random trials: passed")
+
+# %% [markdown]
+# ```{solution-end}
+# ```
+
+# %% [markdown]
+# ```{exercise} Draw weights by their order of magnitude
+# :label: ex-03-log-uniform
+#
+# *Ten minutes.* A weight counts by its ratio to the others, and $\lambda_2 \in [0.2, 2]$ spans a
+# factor of ten. Drawn uniformly, it lies above the middle of the interval, 1.1, half of the time;
+# below 0.63, the middle by ratio ($\sqrt{0.2 \cdot 2}$), only a quarter of the time. A *log-uniform*
+# draw is uniform in $\log \lambda$: every factor of two within the range is as likely as any other.
+#
+# Write `log_uniform(low, high, u)`, which turns uniform numbers $u \in [0, 1]$ of any shape into
+# log-uniform ones of the same shape between `low` and `high`, rising with $u$. The check compares it
+# with SciPy's quantiles.
+# ```
+
+# %% [markdown]
+# ```{solution-start} ex-03-log-uniform
+# :class: dropdown
+# ```
+
+
+# %% tags=["solution"]
+def log_uniform(low: float, high: float, u: np.ndarray) -> np.ndarray:
+    """Log-uniform numbers from `low` to `high` of uniform u in [0, 1]."""
+    ### BEGIN SOLUTION
+    return low * (high / low) ** u
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+u = np.random.default_rng(seed).random(1000)
+for low, high in RANGES.values():
+    drawn = log_uniform(low, high, u)
+    assert np.allclose(drawn, loguniform(low, high).ppf(u)), (
+        "wrong quantiles"
+    )
+ends = log_uniform(0.2, 2.0, np.array([0.0, 0.5, 1.0]))
+assert np.allclose(ends, [0.2, 0.4**0.5, 2.0]), (
+    f"ends and middle are {ends}"
+)
+print("log-uniform: passed")
+
+# %% [markdown]
+# ```{solution-end}
+# ```
+
+# %% [markdown]
+# ```{exercise} Why the objective must not be the loss
+# :label: ex-03-shrunk
+#
+# *Half an hour.* Multiply all three weights by 1/2. The total loss halves, and so does every
+# gradient. Adam divides the mean of the gradients by the root of their mean square, so its step
+# does not change; AdamW's decay does not look at the gradient at all. The *same* model is trained,
+# and a search for the smallest loss would prefer the halved weights. It would go on until a weight
+# meets the lower end of its range.
+#
+# Write `shrunk(weights)`, which returns the smallest multiple of a `LossWeights` that still lies
+# within `RANGES` (a dictionary from `bce`, `supcon` and `clip` to a lower and an upper end). The
+# check trains the toy with both and compares the embeddings and the losses, then does the same with
+# plain gradient descent. Predict both outcomes first.
+# ```
+
+# %% [markdown]
+# ```{solution-start} ex-03-shrunk
+# :class: dropdown
+# ```
+
+
+# %% tags=["solution"]
+def shrunk(weights: LossWeights) -> LossWeights:
+    """The smallest multiple of `weights` that lies within RANGES."""
+    ### BEGIN SOLUTION
+    factor = max(
+        low / getattr(weights, name)
+        for name, (low, _) in RANGES.items()
+    )
+    return LossWeights(
+        **{
+            name: factor * value
+            for name, value in vars(weights).items()
+        }
+    )
+    ### END SOLUTION
+
+
+# %% [markdown] tags=["solution"]
+# Three weights have two degrees of freedom under Adam: only their ratios matter. Trials with other
+# weights but the same ratios are the same training, so a search over three weights wastes some of
+# its trials. Under plain gradient descent the scale of the weights is a learning rate, and the two
+# trainings differ.
+
+# %% tags=["check"]
+within = {name: low + 1e-9 for name, (low, _) in RANGES.items()}
+for weights in (PAPER_WEIGHTS, LossWeights(1.0, 0.5, 2.0)):
+    small = shrunk(weights)
+    ratios = [getattr(small, n) / getattr(weights, n) for n in RANGES]
+    assert np.allclose(ratios, ratios[0]), (
+        "the ratios of the weights moved"
+    )
+    lows = [getattr(small, n) - low for n, (low, _) in RANGES.items()]
+    assert min(lows) > -1e-9, f"{small} is outside the ranges"
+    assert min(lows) < 1e-9, f"{small} can shrink further"
+
+small = shrunk(PAPER_WEIGHTS)
+shrinkage = small.clip / PAPER_WEIGHTS.clip
+v, t, total = train_toy(PAPER_WEIGHTS, seed)
+v_small, t_small, total_small = train_toy(small, seed)
+assert np.allclose(v, v_small, atol=1e-3), "AdamW trained another model"
+assert np.allclose(t, t_small, atol=1e-3), "AdamW trained another model"
+assert np.isclose(total_small, shrinkage * total, rtol=1e-3), (
+    "another loss"
+)
+
+sgd = partial(torch.optim.SGD, lr=0.02)
+v, *_ = train_toy(PAPER_WEIGHTS, seed, sgd)
+v_small, *_ = train_toy(small, seed, sgd)
+assert not np.allclose(v, v_small, atol=1e-3), (
+    "SGD trained the same model"
+)
+print("shrunk weights: passed")
+
+# %% [markdown]
+# ```{solution-end}
+# ```
+
+# %% [markdown]
+# Given for the next exercise: an objective that costs nothing to evaluate.
+
+
+# %%
+def toy_objective(bce, supcon, clip):
+    return np.exp(
+        -(np.log(supcon / clip) ** 2) - np.log(4 * bce / clip) ** 2
+    )
+
+
+# %% [markdown]
+# ```{exercise} Random search against the estimator
+# :label: ex-03-tpe
+#
+# *Half an hour.* Optuna's tree-structured Parzen estimator (TPE) proposes weights where good trials
+# have been denser than bad ones. Its first ten trials are random. Is it better than random search at
+# 20 trials, at 40?
+#
+# `toy_objective`, above, stands for a training: it is 1 where the three weights have certain ratios,
+# and falls away from there.
+#
+# Write `best_so_far(sampler, trials)`, which maximises `toy_objective` over `RANGES` in an Optuna
+# study with that sampler and returns the highest value after each trial, a NumPy array [trials]
+# that never falls. The check runs both samplers with ten seeds; random search must agree with the
+# expectation of the maximum of so many draws, and TPE must end above it on average.
+# ```
+
+# %% [markdown]
+# ```{solution-start} ex-03-tpe
+# :class: dropdown
+# ```
+
+
+# %% tags=["solution"]
+def best_so_far(
+    sampler: optuna.samplers.BaseSampler, trials: int
+) -> np.ndarray:
+    """Highest toy objective after each of `trials` trials, [trials]."""
+    ### BEGIN SOLUTION
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+
+    def objective(trial):
+        weights = {
+            name: trial.suggest_float(name, *ends)
+            for name, ends in RANGES.items()
+        }
+        return toy_objective(**weights)
+
+    study.optimize(objective, n_trials=trials)
+    return np.maximum.accumulate(
+        [trial.value for trial in study.trials]
+    )
+    ### END SOLUTION
+
+
+# %% [markdown] tags=["solution"]
+# To see it, plot the mean over seeds against the number of the trial. The estimator starts as random
+# search and pulls ahead once it has seen enough. Set its lead at 20 trials, the paper's number,
+# beside the spread over seeds, which the check prints: a single search that short owes its result to
+# luck as well as to the estimator.
+
+# %% tags=["check"]
+seeds = range(seed, seed + 10)
+by_chance = np.array(
+    [best_so_far(RandomSampler(seed=s), 40) for s in seeds]
+)
+by_tpe = np.array([best_so_far(TPESampler(seed=s), 40) for s in seeds])
+for curves in (by_chance, by_tpe):
+    assert curves.shape == (10, 40), f"the shape is {curves.shape}"
+    assert (np.diff(curves, axis=1) >= 0).all(), (
+        "the best so far has fallen"
+    )
+rng = np.random.default_rng(seed)
+drawn = {n: rng.uniform(*e, (5000, 40)) for n, e in RANGES.items()}
+best = np.maximum.accumulate(toy_objective(**drawn), axis=1)
+error = np.abs(by_chance.mean(axis=0) - best.mean(axis=0))
+allowed = 4 * best.std(axis=0) / np.sqrt(len(seeds))
+assert (error < allowed).all(), (
+    "random search is not random over the ranges"
+)
+assert by_tpe[:, -1].mean() > best[:, -1].mean(), (
+    "TPE is not above chance"
+)
+for n in (20, 40):
+    random, tpe = (curves[:, n - 1] for curves in (by_chance, by_tpe))
+    print(
+        f"{n} trials: random {random.mean():.3f} "
+        f"(over seeds ±{random.std():.3f}), "
+        f"TPE {tpe.mean():.3f} (±{tpe.std():.3f})"
+    )
+print("random search against TPE: passed")
+
+# %% [markdown]
+# ```{solution-end}
+# ```
+
+# %% [markdown]
+# ```{exercise} All weight on one loss
+# :label: ex-03-simplex
+#
+# *An afternoon.* Since only ratios matter, all choices of weights lie on a triangle,
+# $\lambda_1 + \lambda_2 + \lambda_3 = 1$. Its corners put all weight on one loss. Walk over the
+# whole triangle with the toy, for several seeds. What does each corner do to retrieval? Where is the
+# best point, and is it the same point for every seed? What would a search over one seed have
+# reported?
+#
+# Write `over_the_triangle(parts, seeds)`. It trains the toy at every point whose weights are
+# multiples of 1/`parts` and sum to 1, corners and edges included, with every seed, and returns a
+# table with a row for each and the columns `bce`, `supcon`, `clip`, `seed` and `mrr`: the mean of
+# the two directions of `validation_mrr` on the embeddings that `train_toy` returns. Then answer the
+# questions from the table.
+# ```
+
+# %% [markdown]
+# ```{solution-start} ex-03-simplex
+# :class: dropdown
+# ```
+
+
+# %% tags=["solution"]
+def over_the_triangle(parts: int, seeds: range) -> pd.DataFrame:
+    """Validation MRR of the toy over the triangle of weights."""
+    ### BEGIN SOLUTION
+    rows = []
+    for i in range(parts + 1):
+        for j in range(parts + 1 - i):
+            shares = np.array([i, j, parts - i - j]) / parts
+            for toy_seed in seeds:
+                v, t, _ = train_toy(LossWeights(*shares), toy_seed)
+                rows.append(
+                    [*shares, toy_seed, np.mean(validation_mrr(v, t))]
+                )
+    return pd.DataFrame(
+        rows, columns=["bce", "supcon", "clip", "seed", "mrr"]
+    )
+    ### END SOLUTION
+
+
+# %% tags=["solution"]
+### BEGIN SOLUTION
+triangle = over_the_triangle(4, range(seed, seed + 2))
+triangle.groupby(["bce", "supcon", "clip"])["mrr"].agg(
+    ["mean", "min", "max"]
+).sort_values("mean", ascending=False).round(3)
+### END SOLUTION
+
+# %% [markdown] tags=["solution"]
+# A loss that knows two labels cannot tell the studies of a label apart: the corners of BCE and
+# SupCon retrieve badly, the corner of CLIP well. BCE costs little, since it can read the label off
+# a direction that the other losses leave free; SupCon draws the studies of a label together and
+# costs much. The best points differ by less than the same point with another seed. The "best"
+# weights of a single search say less than their two digits suggest.
+
+# %% tags=["check"]
+found = over_the_triangle(2, range(seed, seed + 2))
+points = found[["bce", "supcon", "clip"]]
+assert len(found) == 2 * comb(4, 2), (
+    f"{len(found)} rows, not six points twice"
+)
+assert np.allclose(points.sum(axis=1), 1), "the weights do not sum to 1"
+assert not found.drop(columns="mrr").duplicated().any(), (
+    "a row stands twice"
+)
+for row in found.sample(2, random_state=seed).itertuples():
+    weights = LossWeights(row.bce, row.supcon, row.clip)
+    direct = np.mean(validation_mrr(*train_toy(weights, row.seed)[:2]))
+    assert np.isclose(row.mrr, direct), (
+        f"{weights}: {row.mrr}, not {direct}"
+    )
+corner = {name: found[found[name] == 1]["mrr"].max() for name in RANGES}
+clip_corner = found[found["clip"] == 1]["mrr"].min()
+assert clip_corner > corner["bce"], (
+    "BCE alone retrieves as well as CLIP"
+)
+assert clip_corner > corner["supcon"], (
+    "SupCon alone does as well as CLIP"
+)
+print("triangle of weights: passed")
+
+# %% [markdown]
+# ```{solution-end}
+# ```

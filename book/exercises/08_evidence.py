@@ -1,0 +1,629 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   cxr_mtl:
+#     needs: [studies.parquet, models.json, embeddings]
+# ---
+
+# %% [markdown]
+# # Exercises: evidence
+#
+# These belong to [the chapter on what the tables can say](../08_evidence). Random numbers in the
+# checks have seeds of their own: a check that passes once passes always.
+
+# %% tags=["hide-input"]
+import itertools
+import math
+
+import numpy as np
+from safetensors.numpy import load_file
+from scipy.integrate import quad
+from scipy.stats import binom, binomtest, norm
+from sklearn.metrics import ndcg_score
+
+from cxr_mtl import metrics, ranked
+from cxr_mtl.files import read_json, read_table
+from cxr_mtl.retrieval import normalised
+from cxr_mtl.runs import Run
+from cxr_mtl.significance import holm, most_favourable_p, paired_test
+from cxr_mtl.uncertainty import Bootstrap
+
+# %% tags=["parameters"]
+run_dir: str = "runs/demo"  # folder of this run
+
+# %% [markdown]
+# The test studies of this run, and the strict scores of every image with every report, [n, n], by
+# the fine-tuned model and by the one it started from:
+
+# %%
+run = Run(run_dir)
+studies = read_table(run / "studies.parquet")
+test = studies[studies["split"] == "test"].reset_index(drop=True)
+labels, texts = test["label"].to_numpy(), test["text"]
+own = np.arange(len(test))
+base = read_json(run / "models.json")["fine_tuned_from"]["name"]
+scores = {}
+for name in ("fine_tuned", base):
+    file = f"{name.replace('/', '_')}.safetensors"
+    stored = load_file(run / "embeddings" / file)
+    scores[name] = (
+        normalised(stored["image"]) @ normalised(stored["text"]).T
+    )
+
+# %% [markdown]
+# ```{exercise} None of 400
+# :label: ex-08-none
+#
+# *Two minutes.* A model has no hit in 400 queries. The bootstrap's interval is from 0 to 0, but the
+# 401st query may well be a hit. Which hit rates are still plausible?
+#
+# Write `highest_rate(n)`: the rate at which no hit in `n` independent queries still has a
+# probability of 5 %. Compare it with $3/n$.
+# ```
+
+# %% [markdown]
+# ```{solution-start} ex-08-none
+# :class: dropdown
+# ```
+
+
+# %% tags=["solution"]
+def highest_rate(n):
+    """The rate at which n queries have no hit in 5 % of the cases."""
+    ### BEGIN SOLUTION
+    return 1 - 0.05 ** (1 / n)
+    ### END SOLUTION
+
+
+# %% [markdown] tags=["solution"]
+# $(1-p)^n = 0.05$ gives $p = 1 - 0.05^{1/n} \approx -\ln(0.05)/n \approx 3/n$, the *rule of three*. It
+# is one-sided. Wilson's interval, printed below, is two-sided, and its upper end is close to
+# $3.84/n$, with 3.84 the square of 1.96.
+
+# %% tags=["check"]
+for n in (1, 20, 400):
+    exact = binomtest(0, n, alternative="less").proportion_ci(0.95)
+    assert np.isclose(highest_rate(n), exact.high), (
+        f"SciPy's one-sided interval of 0 of {n}: {exact.high}"
+    )
+n = len(test)
+assert highest_rate(n) < 3 / n
+wilson = binomtest(0, n).proportion_ci(0.95, method="wilson")
+print(
+    f"0 of {n}: exact {highest_rate(n):.5f}, rule of three {3 / n:.5f}"
+)
+print(f"Wilson, two-sided: {wilson.low:.5f} to {wilson.high:.5f}")
+print(f"bootstrap: {Bootstrap(n, seed=0).mean(np.zeros(n))}")
+print("ex-08-none: passed")
+
+# %% [markdown]
+# ```{solution-end}
+# ```
+
+# %% [markdown]
+# ```{exercise} What does a hit rate owe to chance?
+# :label: ex-08-hit
+#
+# *Ten minutes.* A random order of `items` items, of which `relevant` are relevant. With which
+# probability is at least one relevant item among the first `k`? If half of the items are relevant,
+# $1 - 2^{-k}$ is nearly right. Why only nearly, and on which side is it?
+#
+# Write `chance_of_hit(items, relevant, k)`, exactly.
+# ```
+
+# %% [markdown]
+# ```{solution-start} ex-08-hit
+# :class: dropdown
+# ```
+
+
+# %% tags=["solution"]
+def chance_of_hit(items, relevant, k):
+    """Probability of a relevant item in the top k of a random order."""
+    ### BEGIN SOLUTION
+    return 1 - math.comb(items - relevant, k) / math.comb(items, k)
+    ### END SOLUTION
+
+
+# %% [markdown] tags=["solution"]
+# $1 - 2^{-k}$ puts every item back before the next is drawn. Without putting back, each item that is
+# not relevant leaves fewer of its kind, so a hit becomes a little more likely.
+
+# %% tags=["check"]
+for items, relevant, k in [(6, 2, 1), (7, 3, 4), (5, 0, 2), (6, 5, 2)]:
+    draws = list(itertools.combinations(range(items), k))
+    counted = np.mean([min(draw) < relevant for draw in draws])
+    assert np.isclose(chance_of_hit(items, relevant, k), counted), (
+        f"of all choices of {k} among {items} {counted:.1%} are hits"
+    )
+abnormal = int(labels.sum())
+for k in (1, 3, 5, 10):
+    tied = np.zeros((1, len(labels)))  # equal scores: a random order
+    library = metrics.hit_at_k(tied, np.array([1]), labels, k)[0]
+    ours = chance_of_hit(len(labels), abnormal, k)
+    assert np.isclose(ours, library), (
+        f"the library's chance is {library}"
+    )
+    print(f"hit@{k} of an abnormal query by chance: {ours:.4f}")
+for k in (2, 3, 10):
+    assert chance_of_hit(400, 200, k) > 1 - 2**-k, (
+        "putting back helps a hit?"
+    )
+print("ex-08-hit: passed")
+
+# %% [markdown]
+# ```{solution-end}
+# ```
+
+# %% [markdown]
+# ```{exercise} Ties, fairly
+# :label: ex-08-ties
+#
+# *Ten minutes.* Equal reports have equal scores. An `argsort` puts the tied in the order in which
+# they lie in the table, and so a recall changes when the table is sorted anew. Take its expectation
+# over all orders of the tied instead.
+#
+# Write `expected_recall(scores, own, k)`: the `scores` of one query, [items], the column `own` of its
+# own study, and `k` -> the probability that the own study is among the top k.
+# ```
+
+# %% [markdown]
+# ```{solution-start} ex-08-ties
+# :class: dropdown
+# ```
+
+
+# %% tags=["solution"]
+def expected_recall(scores, own, k):
+    """Probability that the own study is in the top k; random ties."""
+    ### BEGIN SOLUTION
+    ahead = np.sum(scores > scores[own])
+    level = np.sum(scores == scores[own])  # the own study among them
+    return np.clip((k - ahead) / level, 0, 1)
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+toys = [
+    [3, 1, 1, 1, 0],
+    [2, 2, 2, 2, 2],
+    [5, 4, 4, 3, 3],
+    [1, 2, 3, 4, 5],
+]
+orders = [list(order) for order in itertools.permutations(range(5))]
+for toy in map(np.array, toys):
+    for k in (1, 2, 4, 5):
+        hits = [
+            2
+            in np.array(order)[np.argsort(-toy[order], kind="stable")][
+                :k
+            ]
+            for order in orders
+        ]
+        assert np.isclose(expected_recall(toy, 2, k), np.mean(hits)), (
+            f"{toy}, own 2, k={k}: over all orders {np.mean(hits)}"
+        )
+s = scores["fine_tuned"]
+library = metrics.recall_at_k(s, own, 10)
+ours = [expected_recall(s[query], query, 10) for query in own]
+assert np.allclose(ours, library), "the library's recall@10 differs"
+print(f"recall@10 of this run's images: {np.mean(ours):.4f}")
+print("ex-08-ties: passed")
+
+# %% [markdown]
+# ```{solution-end}
+# ```
+
+# %% [markdown]
+# ```{exercise} nDCG by hand
+# :label: ex-08-ndcg
+#
+# *Ten minutes.* Relevance in grades: place $p$, from 1, gives its item's relevance divided by
+# $\log_2(1 + p)$. The sum over the top k is divided by the largest sum that any order of the same
+# items has.
+#
+# Write `ndcg(relevance, k)`: the relevance of all items by falling score, [items], no ties -> nDCG@k.
+# ```
+
+# %% [markdown]
+# ```{solution-start} ex-08-ndcg
+# :class: dropdown
+# ```
+
+
+# %% tags=["solution"]
+def ndcg(relevance, k):
+    """nDCG@k of the items in this order, with the relevance as gain."""
+    ### BEGIN SOLUTION
+    relevance = np.asarray(relevance, dtype=float)
+    best = np.sort(relevance)[::-1]
+    discount = np.log2(np.arange(2, k + 2))
+    return np.sum(relevance[:k] / discount) / np.sum(
+        best[:k] / discount
+    )
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+rng = np.random.default_rng(0)
+for k in (1, 3, 5, 8):
+    grades = rng.integers(0, 4, 8) + (np.arange(8) == 7)
+    falling = np.arange(8, 0, -1.0)
+    for name, value in {
+        "scikit-learn": ndcg_score([grades], [falling], k=k),
+        "the library": ranked.ndcg(
+            ranked.rank_items([falling], [grades]), k
+        )[0],
+    }.items():
+        assert np.isclose(ndcg(grades, k), value), (
+            f"{name} has {value} for {grades}, k={k}"
+        )
+assert ndcg([3, 2, 1, 0], 4) == 1, "the best order has an nDCG of 1"
+print("ex-08-ndcg: passed")
+
+# %% [markdown]
+# ```{solution-end}
+# ```
+
+# %% [markdown]
+# ```{exercise} Holm's correction, and why it is allowed
+# :label: ex-08-holm
+#
+# *Ten minutes.* Several p-values, and the chance of any false claim is to stay at 5 %. Holm
+# {cite}`holm1979` multiplies the smallest of $m$ by $m$, the next by $m - 1$, and so on; no adjusted
+# value may be below the one before it, or above 1.
+#
+# Write `adjusted(p)`: p-values [m] -> adjusted p-values [m] in the order given. The check knows it
+# from another side: a hypothesis is rejected only if every set of hypotheses that holds it is
+# rejected, a set of $s$ being rejected by its smallest p times $s$.
+# ```
+
+# %% [markdown]
+# ```{solution-start} ex-08-holm
+# :class: dropdown
+# ```
+
+
+# %% tags=["solution"]
+def adjusted(p):
+    """Holm's adjusted p-values, in the order given."""
+    ### BEGIN SOLUTION
+    p, highest = np.asarray(p, dtype=float), 0.0
+    result = np.empty_like(p)
+    for place, index in enumerate(np.argsort(p)):
+        highest = max(highest, min(1.0, (len(p) - place) * p[index]))
+        result[index] = highest
+    return result
+    ### END SOLUTION
+
+
+# %% tags=["check"]
+def by_closed_testing(p):
+    sets = [
+        chosen
+        for size in range(1, len(p) + 1)
+        for chosen in itertools.combinations(range(len(p)), size)
+    ]
+    return [
+        max(
+            min(1, len(chosen) * min(p[j] for j in chosen))
+            for chosen in sets
+            if i in chosen
+        )
+        for i in range(len(p))
+    ]
+
+
+rng = np.random.default_rng(0)
+for p in (
+    rng.random(6) ** 3,
+    np.array([0.04, 0.01, 0.04, 0.5]),
+    [0.03],
+):
+    assert np.allclose(adjusted(p), by_closed_testing(p)), (
+        f"{p}: over all sets it is {by_closed_testing(p)}"
+    )
+    assert np.allclose(adjusted(p), holm(p)), "the library differs"
+print("ex-08-holm: passed")
+
+# %% [markdown]
+# ```{solution-end}
+# ```
+
+# %% [markdown]
+# ```{exercise} McNemar's exact test, and how it is a randomisation test
+# :label: ex-08-mcnemar
+#
+# *Half an hour.* Two models answer the same queries. Only the queries on which they disagree say
+# anything: if neither model is better, each of these is a toss of a coin. Write the exact two-sided
+# test {cite}`mcnemar1947`.
+#
+# Write `mcnemar(a, b)`: hits of two models, bool [n] each -> p. Then think: which p does the paired
+# randomisation test, the one behind the stars of the book's tables, give for the same zeros and
+# ones?
+# ```
+
+# %% [markdown]
+# ```{solution-start} ex-08-mcnemar
+# :class: dropdown
+# ```
+
+
+# %% tags=["solution"]
+def mcnemar(a, b):
+    """Exact two-sided p that two models hit equally often."""
+    ### BEGIN SOLUTION
+    only_a, only_b = int(np.sum(a & ~b)), int(np.sum(~a & b))
+    tosses = only_a + only_b
+    tail = sum(
+        math.comb(tosses, x) for x in range(min(only_a, only_b) + 1)
+    )
+    return min(1.0, 2 * tail / 2**tosses)
+    ### END SOLUTION
+
+
+# %% [markdown] tags=["solution"]
+# The differences are 1, 0 and -1. Tossing signs changes nothing about the zeros, and the sum of the
+# rest is binomial: for hits the randomisation test *is* McNemar's, up to the number of random signs.
+
+# %% tags=["check"]
+rng = np.random.default_rng(0)
+for agreement in (0.2, 0.6, 1.0):
+    a = rng.random(12) < 0.6
+    b = np.where(rng.random(12) < agreement, a, ~a)
+    difference = a.astype(int) - b
+    signs = np.array(list(itertools.product([-1, 1], repeat=12)))
+    far = np.abs(signs @ difference) >= abs(difference.sum())
+    assert np.isclose(mcnemar(a, b), far.mean()), (
+        f"over all {len(signs)} assignments of signs p is {far.mean()}"
+    )
+    bound = most_favourable_p(a.mean(), b.mean(), 12)
+    assert mcnemar(a, b) >= bound - 1e-12, "below the chapter's bound"
+hits = {
+    name: (s >= s[own, own][:, None]).sum(axis=1) <= 10
+    for name, s in scores.items()
+}
+p = mcnemar(hits["fine_tuned"], hits[base])
+by_signs = paired_test(
+    *(found.astype(float) for found in hits.values()), seed=0
+)
+slack = 6 * math.sqrt(p * (1 - p) / 10_000) + 2e-4
+assert abs(p - by_signs) < slack, (
+    f"the library's test gives p = {by_signs}"
+)
+for name, found in hits.items():
+    print(f"{name}: own report in the top 10 for {found.mean():.1%}")
+print(f"p = {p:.2g}, by random signs {by_signs:.2g}")
+print("ex-08-mcnemar: passed")
+
+# %% [markdown]
+# ```{solution-end}
+# ```
+
+# %% [markdown]
+# ```{exercise} How many queries does a difference of 0.03 need?
+# :label: ex-08-queries
+#
+# *Half an hour.* Two models differ in their hit rate by $\delta$, and disagree on a share $\psi$ of
+# the queries. By the normal approximation McNemar's test at 0.05, two-sided, finds the difference
+# with a probability (its *power*) of 0.8 from about
+#
+# $$ n = \left( \frac{z_{0.975} \sqrt{\psi} + z_{0.8} \sqrt{\psi - \delta^2}}{\delta} \right)^2 $$
+#
+# queries on, with $z_q$ the quantiles of the normal distribution. Derive it, starting from the
+# variance of a query's difference, which is $\psi$ if $\delta = 0$, and $\psi - \delta^2$ otherwise.
+#
+# Write `queries_needed(difference, disagree, power=0.8)`: a whole number, rounded up. Guess first
+# what it is for a difference of 0.03 and models that disagree on every tenth query.
+# ```
+
+# %% [markdown]
+# ```{solution-start} ex-08-queries
+# :class: dropdown
+# ```
+
+
+# %% tags=["solution"]
+def queries_needed(difference, disagree, power=0.8):
+    """Queries that McNemar's test needs to find a difference."""
+    ### BEGIN SOLUTION
+    unlikely = norm.ppf(0.975) * math.sqrt(disagree)
+    likely = norm.ppf(power) * math.sqrt(disagree - difference**2)
+    return math.ceil(((unlikely + likely) / difference) ** 2)
+    ### END SOLUTION
+
+
+# %% [markdown] tags=["solution"]
+# The mean difference of $n$ queries has a standard error of $\sqrt{\psi/n}$ if the models are equal:
+# beyond $z_{0.975}$ of these the test rejects. If they differ it lies around $\delta$ with
+# $\sqrt{(\psi - \delta^2)/n}$, and is to be $z_{0.8}$ of these beyond that limit. Both add up to
+# $\delta$. The exact test is somewhat more careful: about one query in twenty more.
+
+
+# %% tags=["check"]
+def exact_power(queries, difference, disagree):
+    """Power of the exact test, over how many queries disagree."""
+    m = np.arange(queries + 1)
+    limit = binom.ppf(0.025, m, 0.5) - 1  # at most so many on one side
+    better = (disagree + difference) / (2 * disagree)
+    found = binom.cdf(limit, m, better) + binom.sf(
+        m - limit - 1, m, better
+    )
+    return float(binom.pmf(m, queries, disagree) @ found)
+
+
+for difference, disagree in [(0.03, 0.1), (0.03, 0.05), (0.1, 0.3)]:
+    n = queries_needed(difference, disagree)
+    power = exact_power(n, difference, disagree)
+    assert 0.75 < power < 0.85, (
+        f"{difference} where {disagree} disagree: {n} queries have "
+        f"a power of {power:.2f}"
+    )
+assert queries_needed(0.03, 0.1, 0.9) > queries_needed(0.03, 0.1, 0.8)
+print(f"0.03 where 0.1 disagree: {queries_needed(0.03, 0.1)} queries")
+print(f"the power of 400 is {exact_power(400, 0.03, 0.1):.2f}")
+print("ex-08-queries: passed")
+
+# %% [markdown]
+# ```{solution-end}
+# ```
+
+# %% [markdown]
+# ```{exercise} The winner's curse in a table of 32 rows
+# :label: ex-08-curse
+#
+# *Half an hour.* In each row of a table one model is better by the same true difference, and each
+# observed difference has the same standard error, independently. Which is the largest observed one
+# on average? And what do those come to on average that are significantly above 0, more than 1.96
+# standard errors?
+#
+# Write `curse(truth, error, rows, tables, rng)`: simulate `tables` tables with the generator `rng`
+# and return the mean of the largest difference of a table, and the mean of all differences that are
+# significantly above 0.
+# ```
+
+# %% [markdown]
+# ```{solution-start} ex-08-curse
+# :class: dropdown
+# ```
+
+
+# %% tags=["solution"]
+def curse(truth, error, rows, tables, rng):
+    """Means of each table's largest and of all significant ones."""
+    ### BEGIN SOLUTION
+    observed = rng.normal(truth, error, (tables, rows))
+    largest = observed.max(axis=1).mean()
+    return largest, observed[observed > 1.96 * error].mean()
+    ### END SOLUTION
+
+
+# %% [markdown] tags=["solution"]
+# Whoever reports the best row, or only the rows with a star, reports too much, though every single
+# row is right on average. The rows of a real table share their queries and are not independent: the
+# curse is then weaker, not gone.
+
+
+# %% tags=["check"]
+def largest_of(rows):
+    """Expected largest of as many standard normal numbers."""
+
+    def density(z):
+        return rows * z * norm.pdf(z) * norm.cdf(z) ** (rows - 1)
+
+    return quad(density, -10, 10)[0]
+
+
+for truth, rows in [(0.01, 32), (0.0, 32), (0.03, 5)]:
+    error = math.sqrt(
+        0.1 / 400
+    )  # models that disagree on a tenth of 400
+    far = 1.96 - truth / error
+    expected = (
+        truth + error * largest_of(rows),
+        truth + error * norm.pdf(far) / norm.sf(far),
+    )
+    ours = curse(truth, error, rows, 20_000, np.random.default_rng(0))
+    assert np.allclose(ours, expected, atol=0.05 * error), (
+        f"truth {truth}, {rows} rows: expected are {expected}"
+    )
+    print(
+        f"true {truth:.3f}: the best of {rows} shows {ours[0]:.3f}, "
+        f"the significant {ours[1]:.3f}"
+    )
+print("ex-08-curse: passed")
+
+# %% [markdown]
+# ```{solution-end}
+# ```
+
+# %% [markdown]
+# ```{exercise} An interval that knows of equal reports
+# :label: ex-08-clusters
+#
+# *An afternoon.* The book's bootstrap draws studies as if they were independent. But studies with
+# the same report, word for word, stand or fall together where a report is the query. Draw whole
+# *clusters* instead: all studies of one text, or none of them.
+#
+# Write `cluster_interval(values, clusters, resamples, rng)`: a value and the cluster of each study,
+# [n] each (a cluster is any number or text), the number of resamples and a generator -> the two ends
+# of the 95 % percentile interval of the mean. As many clusters are drawn as there are, and the mean
+# is that of the studies in them. Then look at this run: is the interval of a report query's recall@10
+# wider? Explain what you find by how often reports repeat here.
+# ```
+
+# %% [markdown]
+# ```{solution-start} ex-08-clusters
+# :class: dropdown
+# ```
+
+
+# %% tags=["solution"]
+def cluster_interval(values, clusters, resamples, rng):
+    """95 % interval of the mean; whole clusters are drawn."""
+    ### BEGIN SOLUTION
+    _, members = np.unique(np.asarray(clusters), return_inverse=True)
+    sums, sizes = np.bincount(members, values), np.bincount(members)
+    drawn = rng.integers(0, len(sizes), (resamples, len(sizes)))
+    means = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
+    return np.quantile(means, [0.025, 0.975])
+    ### END SOLUTION
+
+
+# %% [markdown] tags=["solution"]
+# A mean of $n/2$ pairs of equal values knows no more than $n/2$ values: the honest interval is
+# $\sqrt 2$ times as wide. In a run it matters how many studies share a text, and whether their values
+# are alike. Clusters of unequal size add a little width of their own, for the number of studies in a
+# resample varies.
+
+
+# %% tags=["check"]
+def width(ends):
+    return ends[1] - ends[0]
+
+
+rng = np.random.default_rng(0)
+values = rng.random(300)
+alone = cluster_interval(values, np.arange(300), 4000, rng)
+plain = Bootstrap(300, seed=0, resamples=4000).mean(values)
+assert np.isclose(width(alone), width(plain), rtol=0.1), (
+    "if every study is a cluster this is the ordinary bootstrap"
+)
+order = rng.permutation(600)
+twice, pairs = (
+    np.repeat(values, 2)[order],
+    np.repeat(range(300), 2)[order],
+)
+doubled = cluster_interval(twice, pairs, 4000, rng)
+naive = Bootstrap(600, seed=0, resamples=4000).mean(twice)
+assert np.isclose(width(doubled), width(plain), rtol=0.1), (
+    "values that stand twice say no more than values that stand once"
+)
+assert np.isclose(width(doubled), math.sqrt(2) * width(naive), rtol=0.1)
+one = cluster_interval(np.r_[np.ones(4), 0], [1, 1, 1, 1, 0], 999, rng)
+assert np.allclose(one, [0, 1]), (
+    "two clusters, either of which may be alone"
+)
+
+found = metrics.recall_at_k(scores["fine_tuned"].T, own, 10, 1e-6)
+clustered = cluster_interval(
+    found, texts, 2000, np.random.default_rng(0)
+)
+bootstrap = Bootstrap(len(found), seed=0).mean(found)
+print(f"{len(found)} reports, {texts.nunique()} different ones")
+print(
+    f"recall@10 {found.mean():.3f}, by study {np.round(bootstrap, 3)},"
+)
+print(f"by report {np.round(clustered, 3)}")
+print("ex-08-clusters: passed")
+
+# %% [markdown]
+# ```{solution-end}
+# ```

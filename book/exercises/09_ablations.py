@@ -1,0 +1,608 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   cxr_mtl:
+#     needs: [studies.parquet, models.json, fine_tuned, results/09_ablations.json]
+# ---
+
+# %% [markdown]
+# # Exercises: ablations
+#
+# These belong to [the chapter on what each choice is worth](../09_ablations). Trainings that differ in
+# their seed alone are called *seeds* here. Random numbers in the checks have seeds of their own: a
+# check that passes once passes always.
+
+# %% tags=["hide-input"]
+import math
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from scipy.integrate import quad
+from scipy.stats import norm, t
+
+from cxr_mtl.ablations import interpolated
+from cxr_mtl.backbones import load_backbone
+from cxr_mtl.features import compute_features, pick_device
+from cxr_mtl.files import read_json, read_table
+from cxr_mtl.last_layer import LastLayer, freeze
+from cxr_mtl.runs import Run
+from cxr_mtl.significance import holm, seed_and_test_spread, seed_band
+from cxr_mtl.trainer import embed_rows
+from cxr_mtl.variant_evaluation import study_mrr
+
+# %% tags=["parameters"]
+run_dir: str = "runs/demo"  # folder of this run
+cache_dir: str = "runs/cache"  # folder of what several runs share
+feature_precision: Literal["float32", "bfloat16"] = (
+    "float32"  # of the cached features
+)
+device: Literal["auto", "cpu", "cuda"] = (
+    "auto"  # auto: the GPU when there is one
+)
+
+# %% [markdown]
+# What the run left: the last layer before training, `start`; its trained weights by name, `trained`;
+# the cached features of all studies; and the chapter's results.
+
+# %%
+run = Run(run_dir)
+device = pick_device(device)
+studies = read_table(run / "studies.parquet")
+backbone = load_backbone(
+    read_json(run / "models.json")["fine_tuned_from"]["source"]
+)
+blocks = read_json(run / "fine_tuned" / "fine_tuned.json")[
+    "unfrozen_blocks"
+]
+features = compute_features(
+    backbone,
+    studies,
+    blocks,
+    Path(cache_dir),
+    precision=feature_precision,
+    device=device,
+)
+freeze(backbone.model.cpu(), blocks)
+start = LastLayer(backbone.model, blocks)
+trained = {
+    name.removeprefix("backbone."): tensor
+    for name, tensor in load_file(
+        run / "fine_tuned" / "weights.safetensors"
+    ).items()
+    if name.startswith("backbone.")
+}
+ablations = run.results("09_ablations")
+
+# %% [markdown]
+# ```{exercise} The ruler from two trainings
+# :label: ex-09-two
+#
+# *Two minutes.* You have trained twice, with two seeds, and the metric came to `a` and `b`. Within
+# which distance do 95 % of the differences between two *further* seeds lie, if the metric is normal?
+# The standard deviation of two numbers is $|a - b| / \sqrt 2$, a difference has $\sqrt 2$ times the
+# standard deviation of one number, and with one degree of freedom Student's factor is
+# `t.ppf(0.975, 1)`.
+#
+# Write `band_of_two(a, b)`. How many times the observed difference is it?
+# ```
+
+# %% [markdown]
+# ```{solution-start} ex-09-two
+# :class: dropdown
+# ```
+
+
+# %% tags=["solution"]
+def band_of_two(a, b):
+    """What 95 % of the differences of further seeds stay within."""
+    ### BEGIN SOLUTION
+    return t.ppf(0.975, 1) * abs(a - b)
+    ### END SOLUTION
+
+
+# %% [markdown] tags=["solution"]
+# The two roots cancel, and 12.7 remains. Two trainings say almost nothing about their spread. With
+# five the factor before the standard deviation falls from 18.0 to 3.9.
+
+# %% tags=["check"]
+for a, b in [(0.061, 0.058), (0.5, 0.5), (1.0, 3.0)]:
+    library = seed_band(float(np.std([a, b], ddof=1)), 2)
+    assert np.isclose(band_of_two(a, b), library), (
+        f"the library: {library}"
+    )
+rng = np.random.default_rng(0)
+seen, further = rng.normal(size=(2, 2, 20_000))
+inside = np.abs(further[0] - further[1]) < band_of_two(*seen)
+assert abs(inside.mean() - 0.95) < 0.01, (
+    "of further pairs 95 % are inside"
+)
+print(f"{band_of_two(0, 1):.1f} times the observed difference")
+print("ex-09-two: passed")
+
+# %% [markdown]
+# ```{solution-end}
+# ```
+
+# %% [markdown]
+# ```{exercise} The best of five seeds
+# :label: ex-09-best
+#
+# *Ten minutes.* Somebody trains five seeds and reports the best, by the same test studies. Nothing
+# else was changed. How much does that add on average, in standard deviations of a seed?
+#
+# Write `gain_of_best(seeds, repeats, rng)`: simulate it `repeats` times with standard normal numbers
+# of the generator `rng`, and return the mean of the best of `seeds`. What does it add in this run, and
+# how does that compare with the seed band?
+# ```
+
+# %% [markdown]
+# ```{solution-start} ex-09-best
+# :class: dropdown
+# ```
+
+
+# %% tags=["solution"]
+def gain_of_best(seeds, repeats, rng):
+    """Mean of the best of `seeds` standard normal numbers."""
+    ### BEGIN SOLUTION
+    return rng.normal(size=(repeats, seeds)).max(axis=1).mean()
+    ### END SOLUTION
+
+
+# %% [markdown] tags=["solution"]
+# More than a standard deviation, for nothing. And if only one of two compared models gets its best
+# seed, all of it is their difference. Report the mean and the spread.
+
+
+# %% tags=["check"]
+def expected_best(seeds):
+    """The same by an integral over the density of the largest."""
+
+    def density(z):
+        return seeds * z * norm.pdf(z) * norm.cdf(z) ** (seeds - 1)
+
+    return quad(density, -10, 10)[0]
+
+
+assert np.isclose(expected_best(2), 1 / math.sqrt(math.pi))
+for seeds in (1, 2, 5, 20):
+    ours = gain_of_best(seeds, 40_000, np.random.default_rng(seeds))
+    assert abs(ours - expected_best(seeds)) < 0.03, (
+        f"the best of {seeds} is {expected_best(seeds):.3f} on average"
+    )
+mrr = [
+    record["value"]
+    for record in ablations
+    if record["metric"] == "mrr"
+    and record.get("group") in ("baseline", "seed")
+]
+if len(mrr) > 1:
+    sd = float(np.std(mrr, ddof=1))
+    print(f"strict MRR of {len(mrr)} seeds: {np.round(mrr, 4)}")
+    print(f"best of them expected {expected_best(len(mrr)) * sd:+.4f}")
+    print(f"seed band {seed_band(sd, len(mrr)):.4f}")
+print("ex-09-best: passed")
+
+# %% [markdown]
+# ```{solution-end}
+# ```
+
+# %% [markdown]
+# ```{exercise} Mixing weights is not mixing answers
+# :label: ex-09-mix
+#
+# *Ten minutes.* The chapter mixes the weights of the pretrained and the fine-tuned model
+# {cite}`wortsman2022`. Write it for dictionaries of tensors: `mix(first, second, alpha)`, name ->
+# tensor, with $(1 - \alpha)$ of the first. It refuses, with a `ValueError`, dictionaries whose names
+# differ, and it leaves both as they are.
+#
+# Then predict: for which networks is the answer of mixed weights the mix of both answers? The check
+# prints it for one layer and for two.
+# ```
+
+# %% [markdown]
+# ```{solution-start} ex-09-mix
+# :class: dropdown
+# ```
+
+
+# %% tags=["solution"]
+def mix(first, second, alpha):
+    """The weights (1 - alpha) · first + alpha · second, by name."""
+    ### BEGIN SOLUTION
+    if first.keys() != second.keys():
+        raise ValueError("the two models train different weights")
+    return {
+        name: (1 - alpha) * first[name] + alpha * second[name]
+        for name in first
+    }
+    ### END SOLUTION
+
+
+# %% [markdown] tags=["solution"]
+# Only what is linear in its weights keeps the mix: one layer does, two layers multiply their weights
+# with each other. That weights of a whole transformer can be mixed at all is an observation about
+# models that were fine-tuned from one start, not a theorem.
+
+# %% tags=["check"]
+before = {
+    name: tensor.clone() for name, tensor in start.weights().items()
+}
+for alpha in (0.0, 0.3, 1.0):
+    ours = mix(start.weights(), trained, alpha)
+    library = interpolated(start, trained, alpha).weights()
+    torch.testing.assert_close(
+        ours, library, msg=f"wrong for alpha {alpha}"
+    )
+torch.testing.assert_close(
+    start.weights(), before, msg="`first` was changed"
+)
+try:
+    mix({"a": torch.ones(1)}, {"b": torch.ones(1)}, 0.5)
+except ValueError:
+    pass
+else:
+    raise AssertionError("weights of other names were mixed")
+
+torch.manual_seed(0)
+x = torch.randn(100, 8, dtype=torch.float64)
+first, second = (
+    {name: torch.randn(8, 8, dtype=torch.float64) for name in "AB"}
+    for _ in range(2)
+)
+networks = {
+    "one layer": lambda w: x @ w["A"],
+    "two layers": lambda w: (x @ w["A"]).relu() @ w["B"],
+}
+distance = {
+    name: (
+        (answer(first) + answer(second)) / 2
+        - answer(mix(first, second, 0.5))
+    ).norm()
+    / answer(first).norm()
+    for name, answer in networks.items()
+}
+assert distance["one layer"] < 1e-12 < distance["two layers"]
+for name, value in distance.items():
+    print(
+        f"{name}: mixed weights and mixed answers differ by {value:.1g}"
+    )
+print("ex-09-mix: passed")
+
+# %% [markdown]
+# ```{solution-end}
+# ```
+
+# %% [markdown]
+# ```{exercise} Something always wins
+# :label: ex-09-many
+#
+# *Half an hour.* A number of variants is compared with one baseline, and none does anything. Variant
+# $i$ has the observed value $x_i$ and the baseline $x_0$, all standard normal and independent, so
+# $z_i = (x_i - x_0)/\sqrt 2$ is standard normal too, and its two-sided p-value is
+# $2(1 - \Phi(|z_i|))$. How often is at least one p below 0.05, as they are, and after Holm's
+# correction?
+#
+# Write `false_alarms(variants, repeats, rng)`: simulate with the generator `rng` and return both
+# shares of the repeats. The variants share their baseline: are false alarms rarer or more frequent
+# than the $1 - 0.95^m$ of $m$ independent tests?
+# ```
+
+# %% [markdown]
+# ```{solution-start} ex-09-many
+# :class: dropdown
+# ```
+
+
+# %% tags=["solution"]
+def false_alarms(variants, repeats, rng):
+    """Shares of repeats with any p < 0.05: before, after correction."""
+    ### BEGIN SOLUTION
+    values = rng.normal(size=(repeats, variants))
+    baseline = rng.normal(size=(repeats, 1))
+    p = 2 * norm.sf(np.abs(values - baseline) / math.sqrt(2))
+    corrected = np.array([holm(row) for row in p])
+    alarms = [(values < 0.05).any(axis=1) for values in (p, corrected)]
+    return alarms[0].mean(), alarms[1].mean()
+    ### END SOLUTION
+
+
+# %% [markdown] tags=["solution"]
+# A common baseline makes alarms come together: if it was unlucky, many variants seem to win. So some
+# alarm is rarer than with independent tests, and Holm's correction, which allows for any dependence,
+# is on the safe side. When one is raised, though, it seldom comes alone: several stars are no
+# confirmation of each other.
+
+
+# %% tags=["check"]
+def expected_alarms(m):
+    """The share before correction, integrated over the baseline."""
+    far = norm.ppf(0.975) * math.sqrt(2)
+
+    def all_quiet(b):
+        return (
+            norm.pdf(b) * (norm.cdf(b + far) - norm.cdf(b - far)) ** m
+        )
+
+    return 1 - quad(all_quiet, -10, 10)[0]
+
+
+for m in (2, 5, 22):
+    ours, safe = false_alarms(m, 5000, np.random.default_rng(m))
+    assert abs(ours - expected_alarms(m)) < 0.035, (
+        f"{m} variants: the share expected is {expected_alarms(m):.3f}"
+    )
+    assert safe < 0.05 + 0.015, (
+        "corrected, there is an alarm in at most 5 %"
+    )
+    print(
+        f"{m} idle variants: an alarm in {ours:.0%}, corrected "
+        f"{safe:.1%}; independent {1 - 0.95**m:.0%}"
+    )
+print("ex-09-many: passed")
+
+# %% [markdown]
+# ```{solution-end}
+# ```
+
+# %% [markdown]
+# ```{exercise} Choose without looking
+# :label: ex-09-alpha
+#
+# *Half an hour.* The chapter's curve over $\alpha$ is of the test studies. Its highest point is too
+# good to be reported, for these studies chose it. Choose on the validation studies, report on the
+# test studies.
+#
+# Write `mrr_of(alpha, part)`, the mean of `study_mrr` over the studies of the split `part` under the
+# mixed weights (`interpolated`, `embed_rows` and the tables above are all you need), and
+# `choose(alphas)`: the one of `alphas` with the highest value on the validation studies, the smallest
+# where several are equal. `cache` keeps what was computed once.
+# ```
+
+# %% [markdown]
+# ```{solution-start} ex-09-alpha
+# :class: dropdown
+# ```
+
+
+# %% tags=["solution"]
+@cache
+def mrr_of(alpha, part):
+    """Strict MRR of both directions on a part of the split."""
+    ### BEGIN SOLUTION
+    rows = torch.from_numpy(np.flatnonzero(studies["split"] == part))
+    mixed = interpolated(start, trained, alpha).to(device)
+    return float(
+        study_mrr(*embed_rows(mixed, features, rows, device)).mean()
+    )
+    ### END SOLUTION
+
+
+def choose(alphas):
+    """The best of `alphas` on the validation studies."""
+    ### BEGIN SOLUTION
+    return max(
+        sorted(alphas), key=lambda alpha: mrr_of(alpha, "validation")
+    )
+    ### END SOLUTION
+
+
+# %% [markdown] tags=["solution"]
+# The two parts hold different numbers of studies, so their MRRs are not comparable with each other:
+# among fewer reports the own one is easier to find. Only the order of the $\alpha$ is transferred.
+
+# %% tags=["check"]
+alphas = (0.0, 0.5, 1.0)
+on_test = {alpha: mrr_of(alpha, "test") for alpha in alphas}
+stated = {
+    record["alpha"]: record["value"]
+    for record in ablations
+    if "alpha" in record and record["metric"] == "mrr"
+}
+for alpha, value in on_test.items():
+    assert np.isclose(value, stated[alpha], rtol=1e-3), (
+        f"alpha {alpha}: the chapter has {stated[alpha]:.4f}"
+    )
+on_validation = {alpha: mrr_of(alpha, "validation") for alpha in alphas}
+chosen = choose(alphas)
+assert on_validation[chosen] == max(on_validation.values()), (
+    f"{chosen} is not the best of {on_validation}"
+)
+optimism = max(on_test.values()) - on_test[chosen]
+assert optimism >= 0
+for alpha in alphas:
+    print(
+        f"alpha {alpha}: validation {on_validation[alpha]:.4f}, "
+        f"test {on_test[alpha]:.4f}"
+    )
+print(
+    f"chosen {chosen}; the best on the test is {optimism:.4f} above it"
+)
+print("ex-09-alpha: passed")
+
+# %% [markdown]
+# ```{solution-end}
+# ```
+
+# %% [markdown]
+# ```{exercise} Seeds, queries, and the rest
+# :label: ex-09-parts
+#
+# *Half an hour.* Take a value for each seed and query, $x_{sq} = \mu + a_s + b_q + e_{sq}$ with
+# variances $\sigma_a^2$, $\sigma_b^2$ and $\sigma_e^2$: how good a seed is, how easy a query, and what
+# only the two together explain. The mean squares of a two-way analysis of variance, for $S$ seeds and
+# $Q$ queries, are
+#
+# $$
+# \begin{aligned}
+# M_a &= \frac{Q}{S - 1} \sum_s (\bar x_{s\cdot} - \bar x)^2, \qquad
+# M_b = \frac{S}{Q - 1} \sum_q (\bar x_{\cdot q} - \bar x)^2, \\
+# M_e &= \frac{1}{(S - 1)(Q - 1)}
+#   \sum_{s,q} (x_{sq} - \bar x_{s\cdot} - \bar x_{\cdot q} + \bar x)^2,
+# \end{aligned}
+# $$
+#
+# with expectations $Q \sigma_a^2 + \sigma_e^2$, $S \sigma_b^2 + \sigma_e^2$ and $\sigma_e^2$.
+#
+# Write `variances(x)`, x [seeds, queries] -> the estimates of $\sigma_a^2$, $\sigma_b^2$ and
+# $\sigma_e^2$, where an estimate may be below 0. Which of the three does the chapter's *seed SD* hold,
+# which its *test SD*?
+# ```
+
+# %% [markdown]
+# ```{solution-start} ex-09-parts
+# :class: dropdown
+# ```
+
+
+# %% tags=["solution"]
+def variances(x):
+    """Estimated variances of seeds, of queries and of the rest."""
+    ### BEGIN SOLUTION
+    seeds, queries = x.shape
+    of_seed, of_query = x.mean(axis=1, keepdims=True), x.mean(axis=0)
+    rest = x - of_seed - of_query + x.mean()
+    m_a = queries * of_seed.var(ddof=1)
+    m_b = seeds * of_query.var(ddof=1)
+    m_e = (rest**2).sum() / ((seeds - 1) * (queries - 1))
+    return (m_a - m_e) / queries, (m_b - m_e) / seeds, m_e
+    ### END SOLUTION
+
+
+# %% [markdown] tags=["solution"]
+# The check states it: seed SD² is $\sigma_a^2 + \sigma_e^2 / Q$ and test SD² is
+# $(\sigma_b^2 + \sigma_e^2) / Q$, exactly so for the estimates. More queries shrink the second and the
+# last part of the first. No number of queries shrinks $\sigma_a^2$: only more seeds do.
+
+# %% tags=["check"]
+rng = np.random.default_rng(0)
+sizes = np.array([0.02, 0.2, 0.1])
+estimates = []
+for _ in range(300):
+    seeds, queries = 6, 80
+    x = (
+        rng.normal(0, sizes[0], (seeds, 1))
+        + rng.normal(0, sizes[1], queries)
+        + rng.normal(0, sizes[2], (seeds, queries))
+    )
+    estimates.append(variances(x))
+    a, b, e = estimates[-1]
+    seed_sd, test_sd = seed_and_test_spread(x)
+    assert np.isclose(seed_sd**2, a + e / queries), (
+        "not the library's seed SD"
+    )
+    assert np.isclose(test_sd**2, (b + e) / queries), "not its test SD"
+means = np.mean(estimates, axis=0)
+assert np.allclose(means, sizes**2, rtol=0.15), (
+    f"means of 300 simulations {means}, true variances {sizes**2}"
+)
+print("ex-09-parts: passed")
+
+# %% [markdown]
+# ```{solution-end}
+# ```
+
+# %% [markdown]
+# ```{exercise} An interval for another seed and other queries
+# :label: ex-09-both
+#
+# *An afternoon.* The chapter holds an interval over the queries and a band over the seeds side by
+# side. Make one interval of both: for the difference of two *recipes*, each trained with several
+# seeds, that is to hold for other seeds and other queries.
+#
+# Write `difference_interval(a, b)`: values of two recipes on the same queries, [seeds, queries] each
+# -> the two ends of a 95 % interval of the first's mean less the second's. Any method will do, a
+# bootstrap over both or a formula. The check simulates recipes whose seeds differ, and asks that the
+# true difference is inside at least 92 times of 100, and that the interval is at most 1.6 times as
+# wide as it would be if all variances were known. It also shows how often an interval over the
+# queries alone holds it.
+# ```
+
+# %% [markdown]
+# ```{solution-start} ex-09-both
+# :class: dropdown
+# ```
+
+
+# %% tags=["solution"]
+def difference_interval(a, b):
+    """95 % interval of the difference, for other seeds and queries."""
+    ### BEGIN SOLUTION
+    seeds_a, seeds_b, queries = len(a), len(b), a.shape[1]
+    per_query = a.mean(axis=0) - b.mean(axis=0)
+    parts = np.array(
+        [
+            a.mean(axis=1).var(ddof=1) / seeds_a,
+            b.mean(axis=1).var(ddof=1) / seeds_b,
+            per_query.var(ddof=1) / queries,
+        ]
+    )
+    freedom = np.array([seeds_a - 1, seeds_b - 1, queries - 1])
+    together = parts.sum() ** 2 / (parts**2 / freedom).sum()
+    half = t.ppf(0.975, together) * math.sqrt(parts.sum())
+    return per_query.mean() - half, per_query.mean() + half
+    ### END SOLUTION
+
+
+# %% [markdown] tags=["solution"]
+# The solution adds three variances, as Satterthwaite did: of the seeds of either recipe, and of the
+# queries. The first two hold some of the rest that the third holds too, which makes the interval a
+# little too wide. Degrees of freedom are mostly those of the seeds: with two or three the factor is
+# large, and should be. Queries cancel in the difference, seeds do not.
+
+
+# %% tags=["check"]
+def simulated(
+    rng, seeds=5, queries=200, seed=0.02, query=0.3, rest=0.1
+):
+    """Two recipes of one true mean; hard queries are hard for both."""
+    hard = rng.normal(0, query, queries)
+    return [
+        hard
+        + rng.normal(0, seed, (seeds, 1))
+        + rng.normal(0, rest, (seeds, queries))
+        for _ in range(2)
+    ]
+
+
+def over_queries(a, b):
+    d = a.mean(axis=0) - b.mean(axis=0)
+    half = 1.96 * d.std(ddof=1) / math.sqrt(len(d))
+    return d.mean() - half, d.mean() + half
+
+
+def share_inside(ends):
+    return np.mean([low < 0 < high for low, high in ends])
+
+
+rng = np.random.default_rng(0)
+draws = [simulated(rng) for _ in range(400)]
+both = [difference_interval(a, b) for a, b in draws]
+queries_alone = [over_queries(a, b) for a, b in draws]
+known = math.sqrt(2 * (0.02**2 / 5 + 0.1**2 / (5 * 200)))
+widths = np.mean([high - low for low, high in both])
+assert share_inside(both) >= 0.92, (
+    f"only {share_inside(both):.1%} of the intervals hold the truth"
+)
+assert widths < 1.6 * 2 * 1.96 * known, (
+    f"they are {widths:.4f} wide, {2 * 1.96 * known:.4f} would do"
+)
+assert share_inside(queries_alone) < 0.8
+print(f"over both {share_inside(both):.1%} hold the truth,")
+print(f"over the queries alone {share_inside(queries_alone):.1%}")
+print("ex-09-both: passed")
+
+# %% [markdown]
+# ```{solution-end}
+# ```

@@ -1,0 +1,321 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   cxr_mtl:
+#     needs: [embeddings]
+# ---
+
+# %% [markdown]
+# # Exercises: the explorer
+#
+# These go with [the explorer](../11_explorer). They search as it does, with the fine-tuned model's
+# embeddings of the test studies: `v` of the images and `t` of the reports, [studies, d], L2-normalised.
+# Row $i$ of both is the same study.
+
+# %% tags=["hide-input"]
+import itertools
+import math
+
+import faiss
+import numpy as np
+from safetensors.numpy import load_file
+from scipy.stats import rankdata, skew
+from sklearn.neighbors import NearestNeighbors
+
+from cxr_mtl.evaluation import reciprocal_ranks
+from cxr_mtl.retrieval import normalised
+from cxr_mtl.runs import Run
+
+# %% tags=["parameters"]
+run_dir: str = "runs/demo"  # folder of this run
+seed: int = 0  # seed of every random choice
+
+# %%
+run = Run(run_dir)
+stored = load_file(run / "embeddings" / "fine_tuned.safetensors")
+v, t = normalised(stored["image"]), normalised(stored["text"])
+k = min(10, len(t) - 1)  # how many answers are looked at
+rng = np.random.default_rng(seed)
+v.shape, t.shape
+
+# %% [markdown]
+# ```{exercise} At which rank is the own study?
+# :label: ex-11-rank
+#
+# *Two minutes.* A search gives every study a score. The explorer says at which rank the query's own
+# study came: 1 when no score is higher.
+#
+# Write `own_rank(scores, own)` for scores [studies] and the place of the own study. Equal scores share
+# the best of their ranks. Do not sort: how often must you look at each score?
+#
+# The check compares it with SciPy's ranks.
+# ```
+
+# %% [markdown]
+# ```{solution-start} ex-11-rank
+# :class: dropdown
+# ```
+
+
+# %% tags=["solution"]
+def own_rank(scores, own):
+    """Rank of the own study, from 1; ties have the best of their ranks."""
+    ### BEGIN SOLUTION
+    return 1 + int((scores > scores[own]).sum())
+    ### END SOLUTION
+
+
+print("image 0 finds its report at rank", own_rank(t @ v[0], 0))
+
+# %% [markdown] tags=["solution"]
+# Once: a rank is a count of those before it. The explorer needs a whole order only for the handful of
+# studies that it shows. Giving ties their best rank is kind to a model that gives all studies one score,
+# which would always be first; the book's tables share the places of ties instead.
+
+# %% tags=["check"]
+ties = np.array([0.5, 0.2, 0.5, 0.9])
+for scores in (ties, t @ v[0], v @ t[len(t) - 1]):
+    expected = rankdata(-scores, method="min")
+    for own in range(len(scores)):
+        assert own_rank(scores, own) == expected[own], (
+            f"SciPy's rank of study {own} is {expected[own]:.0f}"
+        )
+print("ex-11-rank: passed")
+
+# %% [markdown]
+# ```{solution-end}
+# ```
+
+# %% [markdown]
+# ```{exercise} Embeddings in eight bits
+# :label: ex-11-bits
+#
+# *Ten minutes.* A page that carries all embeddings should be small. Eight bits per number are a quarter of
+# the usual 32. Does the search still find the same?
+#
+# Write `quantise(x)` for `x` [studies, d]: whole numbers from −127 to 127 of the type `np.int8`,
+# [studies, d], and the scales [studies, 1], one per row, such that `codes * scales` is as near to `x` as a
+# row's largest number allows.
+#
+# The check asks for the bound on every number's error that rounding promises, and from it derives one
+# for every similarity.
+# ```
+
+# %% [markdown]
+# ```{solution-start} ex-11-bits
+# :class: dropdown
+# ```
+
+
+# %% tags=["solution"]
+def quantise(x):
+    """Codes of eight bits [studies, d] and scales [studies, 1]."""
+    ### BEGIN SOLUTION
+    scales = np.abs(x).max(axis=1, keepdims=True) / 127
+    return np.rint(x / scales).astype(np.int8), scales
+    ### END SOLUTION
+
+
+codes, scales = quantise(t)
+moved = np.argmax(v @ (codes * scales).T, 1) != np.argmax(v @ t.T, 1)
+print(
+    f"{moved.mean():.1%} of the image queries have another first report"
+)
+
+# %% [markdown] tags=["solution"]
+# Rounding is off by half a step at most. By Cauchy and Schwarz a similarity moves by no more than the
+# length of the error, for a query of length 1; in practice the errors have random signs and nearly cancel.
+# What moves are the orders of reports that scored alike anyway.
+
+# %% tags=["check"]
+for x in (v, t, 5 * rng.standard_normal((7, 16))):
+    codes, scales = quantise(x)
+    assert codes.dtype == np.int8, "the codes need the type int8"
+    assert codes.min() >= -127, "-128 has no partner of the other sign"
+    assert scales.shape == (len(x), 1), "one scale per row"
+    step = np.abs(x).max(axis=1, keepdims=True) / 127
+    error = np.abs(codes * scales - x)
+    assert (error <= step * 0.5001).all(), (
+        "a number is off by over half a step"
+    )
+    query = np.ones(x.shape[1]) / np.sqrt(x.shape[1])
+    off = np.abs((codes * scales - x) @ query)
+    length = step[:, 0] / 2 * np.sqrt(x.shape[1])
+    assert (off <= 1.001 * length).all(), "a similarity moves by more"
+print("ex-11-bits: passed")
+
+# %% [markdown]
+# ```{solution-end}
+# ```
+
+# %% [markdown]
+# ```{exercise} The best of ten searches
+# :label: ex-11-best
+#
+# *Half an hour.* "One query proves nothing: whoever tries ten and keeps the best has chosen, not measured."
+# How much does the choice lie? The reciprocal rank of a query's own study is 1 at rank 1, 1/2 at rank 2
+# and so on.
+#
+# Write `expected_best(values, tries)`: the mean of the highest of `tries` values, over all ways to draw that
+# many *different* ones from `values`. Exactly, not by simulation. It helps to ask for the probability that
+# the $i$-th smallest value is the highest one drawn.
+#
+# The check draws all subsets of a few values.
+# ```
+
+# %% [markdown]
+# ```{solution-start} ex-11-best
+# :class: dropdown
+# ```
+
+
+# %% tags=["solution"]
+def expected_best(values, tries):
+    """Mean of the highest of `tries` values drawn without replacement."""
+    ### BEGIN SOLUTION
+    # The i-th smallest (from 0) is the highest drawn if the others are among
+    # the i below it: C(i, tries - 1) of C(n, tries) ways.
+    n = len(values)
+    ways = [math.comb(i, tries - 1) for i in range(n)]
+    pairs = zip(ways, sorted(values), strict=True)
+    return sum(
+        way / math.comb(n, tries) * value for way, value in pairs
+    )
+    ### END SOLUTION
+
+
+found = reciprocal_ranks(v, t, "image_to_text")
+for tries in (1, min(3, k), k):
+    print(f"best of {tries}: {expected_best(found, tries):.3f}")
+
+# %% [markdown] tags=["solution"]
+# The best of one is the mean, what the tables call MRR. The best of ten is another quantity altogether, and
+# grows with the tries until it is the maximum. An example in a paper is the best of an unknown number of
+# tries: it shows what can happen, never how often.
+
+# %% tags=["check"]
+values = [0.1, 1.0, 0.25, 0.25, 0.5, 0.0]
+for tries in range(1, len(values) + 1):
+    subsets = list(itertools.combinations(values, tries))
+    expected = sum(map(max, subsets)) / len(subsets)
+    assert np.isclose(expected_best(values, tries), expected), (
+        f"over all subsets of {tries} the mean is {expected:.4f}"
+    )
+assert np.isclose(expected_best(found, 1), np.mean(found)), (
+    "the best of one is the mean"
+)
+assert np.isclose(expected_best(found, len(found)), np.max(found)), (
+    "the best of all is the maximum"
+)
+print("ex-11-best: passed")
+
+# %% [markdown]
+# ```{solution-end}
+# ```
+
+# %% [markdown]
+# ```{exercise} Hubs, and a score against them
+# :label: ex-11-hubs
+#
+# *An afternoon.* Try ten queries in the explorer and some reports turn up again and again. In spaces of many
+# dimensions a few points are near to nearly everything: *hubs*.
+#
+# Write `occurrences(scores, k)` for scores [queries, items]: how often each item is among the first `k`,
+# [items]. The mean is the same for every model; the skewness tells hubs.
+#
+# Then correct the scores. *Cross-domain similarity local scaling* (CSLS) takes from each similarity what
+# both sides have on average with their `k` nearest of the other side:
+#
+# $$ \text{CSLS}_{ij} = 2 s_{ij} - r_i - c_j, $$
+#
+# with $r_i$ the mean of the `k` highest of row $i$ of the scores $s$, and $c_j$ of column $j$. Write
+# `csls(scores, k)`. Does it make the hubs smaller, and does the own study come earlier?
+#
+# The check compares with FAISS, with scikit-learn's neighbours, and on a hub made by hand.
+# ```
+
+# %% [markdown]
+# ```{solution-start} ex-11-hubs
+# :class: dropdown
+# ```
+
+
+# %% tags=["solution"]
+def occurrences(scores, k):
+    """How often each item is among the first k of a query, [items]."""
+    ### BEGIN SOLUTION
+    first = np.argpartition(-scores, k - 1, axis=1)[:, :k]
+    return np.bincount(first.ravel(), minlength=scores.shape[1])
+    ### END SOLUTION
+
+
+def csls(scores, k):
+    """Scores less what both sides have with their nearest, [queries, items]."""
+    ### BEGIN SOLUTION
+    rows = np.sort(scores, axis=1)[:, -k:].mean(axis=1)
+    columns = np.sort(scores, axis=0)[-k:].mean(axis=0)
+    return 2 * scores - rows[:, None] - columns
+    ### END SOLUTION
+
+
+for name, scores in {
+    "as it is": v @ t.T,
+    "CSLS": csls(v @ t.T, k),
+}.items():
+    often = occurrences(scores, k)
+    ranks = [own_rank(row, i) for i, row in enumerate(scores)]
+    print(
+        f"{name}: skewness {skew(often):.2f}, most frequent {often.max()} times, "
+        f"mean reciprocal rank {np.mean(1 / np.array(ranks)):.3f}"
+    )
+
+# %% [markdown] tags=["solution"]
+# A query's own term $r_i$ changes no order of its answers; it is there so that the correction is the same
+# in both directions. What acts is $c_j$, which takes from a report what it gives to everyone. Whether the own
+# study comes earlier is printed above. It need not: a hub is one reason of several to be found late.
+#
+# It has a price: $c_j$ is made of *other queries*. A score for one query then depends on which others
+# were asked, and a table with it cannot be compared with one without. In a paper it must be said; on test
+# queries that are not all there at once it cannot be done.
+
+# %% tags=["check"]
+index = faiss.IndexFlatIP(t.shape[1])
+index.add(np.ascontiguousarray(t))
+_, first = index.search(np.ascontiguousarray(v), k)
+expected = np.bincount(first.ravel(), minlength=len(t))
+often = occurrences(v @ t.T, k)
+assert often.sum() == k * len(v), "each query has k answers"
+# Rounding may order equal reports otherwise than FAISS does.
+assert np.abs(np.sort(often) - np.sort(expected)).mean() < 0.1 * k, (
+    "FAISS finds others among the first k"
+)
+toy = rng.standard_normal((30, 40))
+order = np.argsort(-toy, axis=1)[:, :3]
+assert (
+    occurrences(toy, 3) == np.bincount(order.ravel(), minlength=40)
+).all()
+near = NearestNeighbors(n_neighbors=k, metric="cosine")
+r = 1 - near.fit(t).kneighbors(v)[0].mean(axis=1)
+c = 1 - near.fit(v).kneighbors(t)[0].mean(axis=1)
+scores = v @ t.T
+assert np.allclose(
+    csls(scores, k), 2 * scores - r[:, None] - c, atol=1e-5
+), "scikit-learn's neighbours give other means"
+hub = 0.4 * np.eye(8)
+hub[:, 0] = 0.5  # the first item is nearest to every query
+assert (hub.argmax(1) == 0).all()
+assert (csls(hub, 8)[1:].argmax(1) == np.arange(1, 8)).all(), (
+    "after the correction every query finds its own item"
+)
+print("ex-11-hubs: passed")
+
+# %% [markdown]
+# ```{solution-end}
+# ```

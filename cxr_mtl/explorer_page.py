@@ -1,0 +1,86 @@
+"""Sphinx extension of the explorer: `{explorer}` places the app, and a run's files go beside it."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from cxr_mtl import web_runtime
+from cxr_mtl.edition import edition_of, not_computed, stage_of
+from cxr_mtl.explorer_data import DATA, TOWER
+from cxr_mtl.runs import RUNS
+
+STATIC = "_static/explorer"
+SCRIPTS = (
+    DATA,
+    "tokenizer.js",
+    "retrieval.js",
+    "tower.js",
+    "map.js",
+    "view.js",
+    "page.js",
+    "app.js",
+)
+
+_PAGE = """\
+<link rel="stylesheet" href="{root}explorer.css">
+<div id="cxr-explorer" class="full-width" data-root="{root}" data-runtime="{runtime}">
+<noscript>
+<p>Here one picks an image or a report of the test studies, or types a report, and sees the nearest
+studies. That is computed in the page, by JavaScript, which is switched off. What such searches find
+on average stands in <a href="05_retrieval.html">the retrieval chapter</a>, and the map of the
+studies in <a href="06_embedding_maps.html">the chapter on maps</a>.</p>
+</noscript>
+</div>
+{scripts}
+"""
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the directive and the copying; called by Sphinx."""
+    app.setup_extension("cxr_mtl.book_extension")  # knows which run the book shows
+    app.add_directive("explorer", Explorer)
+    app.connect("build-finished", _copy_files)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+class Explorer(SphinxDirective):
+    """`{explorer}`: the app over the run's studies, or a sentence where there are none yet."""
+
+    def run(self) -> list[nodes.Node]:
+        """Emit the app's root element and its scripts, all beside the page."""
+        made = _made(Path(self.env.srcdir), self.config.cxr_mtl_run)
+        self.env.note_dependency(str(made / DATA))
+        edition = edition_of(self.env.app)
+        state = edition.state(stage_of(self.env.docname))
+        if state.reason:
+            return [nodes.paragraph("", "", not_computed(state, edition.mend))]
+        root = "../" * self.env.docname.count("/") + STATIC + "/"
+        html = _PAGE.format(
+            root=root,
+            runtime="present" if _can_type(made) else "absent",
+            scripts="\n".join(f'<script defer src="{root}{name}"></script>' for name in SCRIPTS),
+        )
+        return [nodes.raw("", html, format="html")]
+
+
+def _made(source: Path, run: str) -> Path:
+    return source / RUNS / run / "explorer"
+
+
+def _can_type(made: Path) -> bool:
+    return (made / TOWER).exists() and web_runtime.TARBALL.exists()
+
+
+def _copy_files(app: Sphinx, error: Exception | None) -> None:
+    """Put the run's files, and what runs its text tower, beside the app's own."""
+    made = _made(Path(app.srcdir), app.config.cxr_mtl_run)
+    if error or app.builder.format != "html" or not made.exists():
+        return
+    target = Path(app.outdir) / STATIC
+    shutil.copytree(made, target, dirs_exist_ok=True)
+    if _can_type(made):
+        web_runtime.write_runtime(target, web_runtime.TARBALL, web_runtime.INTEGRITY)

@@ -1,0 +1,84 @@
+"""Chapters as notebooks that install everything themselves, for Colab and Binder."""
+
+import shutil
+from collections.abc import Iterable, Sequence
+from copy import deepcopy
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell
+
+from cxr_mtl.book import Plan, plan
+from cxr_mtl.files import write_beside
+from cxr_mtl.fingerprints import has_tag
+from cxr_mtl.launch_links import check_repository
+from cxr_mtl.parameters import write_parameters
+from cxr_mtl.stages import Chapter, upstream
+
+ENVIRONMENT = Path("environment.yml")
+
+FIRST_CELL = """\
+# Fetch the study, install it, and run the chapters that this one needs.
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+if not Path("cxr_mtl/__init__.py").is_file():
+    if not Path({name!r}).is_dir():
+        repository = "https://github.com/{repository}"
+        subprocess.run(["git", "clone", "--depth=1", repository], check=True)
+    os.chdir({name!r})
+install = [sys.executable, "-m", "pip", "install", "--quiet", "-e", ".[book]"]
+subprocess.run(install, check=True)
+for chapter in {needed!r}:
+    command = [sys.executable, "-m", "cxr_mtl", "run", chapter]
+    subprocess.run(command, check=True)
+sys.path.insert(0, os.getcwd())"""
+
+
+def write_notebooks(folder: Path, repository: str) -> list[Path]:
+    """Write each chapter and its exercises as a notebook with the values of the profile `demo`.
+
+    The first cell clones the repository, installs it and runs the chapters that are needed, in
+    their order. Beside them lies `environment.yml`, for Binder.
+
+    Args:
+        folder: written beside and renamed; what it held is replaced.
+        repository: `OWNER/NAME` at GitHub.
+
+    Raises:
+        InputError: the repository is not written so, or as in `book.plan`.
+    """
+    check_repository(repository)
+    _, chapters = plan("demo", "demo")
+    with write_beside(folder) as beside:
+        for notebook, name in _notebooks(chapters, repository):
+            path = beside / f"{name}.ipynb"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            nbformat.write(notebook, path)
+        shutil.copy(ENVIRONMENT, beside)
+    return [folder / f"{chapter.name}.ipynb" for chapter, _ in chapters]
+
+
+def _notebooks(chapters: Plan, repository: str) -> Iterable[tuple[NotebookNode, str]]:
+    everything = [chapter for chapter, _ in chapters]
+    for chapter, values in chapters:
+        notebook = deepcopy(chapter.notebook)
+        for cell in notebook.cells:
+            if has_tag(cell, "parameters"):
+                cell.source = write_parameters(cell.source, values)
+        notebook.cells.insert(0, _first_cell(chapter, everything, repository))
+        for key in set(notebook.metadata) - {"kernelspec"}:
+            del notebook.metadata[key]
+        nbformat.validate(notebook)
+        yield notebook, chapter.name
+
+
+def _first_cell(chapter: Chapter, chapters: Sequence[Chapter], repository: str) -> NotebookNode:
+    needed = upstream(chapter.name, chapters)
+    source = FIRST_CELL.format(
+        repository=repository, name=repository.partition("/")[2], needed=needed
+    )
+    return new_code_cell(source)

@@ -1,0 +1,47 @@
+"""Students' notebooks on the demo run: no check passes before its exercise is solved."""
+
+from pathlib import Path
+
+import pytest
+
+from cxr_mtl.book_words import BookWords
+from cxr_mtl.fingerprints import has_tag
+from cxr_mtl.run_states import StageState
+from cxr_mtl.runs import Run
+from cxr_mtl.stages import read_exercises, read_stages
+from cxr_mtl.teach import student_notebook
+
+ROOT = Path(__file__).parents[2]
+DEMO = ROOT / "runs/demo"
+PAGES = {page.name: page for page in read_exercises(ROOT / "book")}
+
+pytestmark = pytest.mark.skipif(
+    not (DEMO / "manifest.json").exists(), reason="no run demo: `make book` computes it"
+)
+
+
+@pytest.fixture(scope="module")
+def words() -> BookWords:
+    stages = read_stages(ROOT / "book")
+    return BookWords(ROOT / "book", stages, Run(DEMO), [stage.name for stage in stages])
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_no_check_passes_before_its_exercise_is_solved(name, words, monkeypatch):
+    if missing := [need for need in PAGES[name].needs if not (DEMO / need).exists()]:
+        pytest.skip(f"runs/demo has no {missing[0]}: `make book` computes it")
+    monkeypatch.chdir(ROOT)
+    state = StageState(name, None, "not run yet")
+    notebook = student_notebook(PAGES[name], Run("runs/demo"), state, words)
+    space = {"__name__": "student", "display": print}
+    for cell in notebook.cells:
+        if cell.cell_type != "code":
+            continue
+        failed = False
+        try:
+            exec(compile(cell.source, name, "exec"), space)
+        except Exception:
+            # What stands below the dots may use what they should give.
+            assert has_tag(cell, "solution") or has_tag(cell, "check"), cell.source
+            failed = True
+        assert failed or not has_tag(cell, "check"), cell.source
