@@ -159,8 +159,8 @@ pd.Series(
 ).to_frame("").style.format("{:.3g}")
 
 # %% [markdown]
-# In the demo edition an abnormal query gets normal answers, and that is no error of the program. The
-# study is abnormal by its index terms because of one old calcified granuloma, a dot in the upper lung on the
+# In the demo edition with seed 0 an abnormal query gets normal answers, and that is no error of the
+# program. The study is abnormal by its index terms because of one old calcified granuloma, a dot in the upper lung on the
 # left of the picture; its report goes on to say that nothing acute is there. The label is binary, the
 # picture is nearly that of a normal chest, and the model ranks by the whole of it. The similarities are
 # all high and differ in the second or third digit, since the small model sees all phantoms as alike, so

@@ -2,7 +2,7 @@
 
 import re
 
-_EMPTY_HEADER = re.compile(r"<th( [^>]*)?>(?:&nbsp;|\s)*</th>")
+_EMPTY_HEADER = re.compile(r"<th( [^>]*)?>(?:&nbsp;|\s|<p></p>)*</th>")
 _SIDEBAR_SUMMARY = re.compile(r"<summary>(?=<span class=\"toctree-toggle\")")
 
 

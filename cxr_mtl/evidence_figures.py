@@ -14,6 +14,8 @@ from cxr_mtl.figures import LABEL_COLOURS, LABEL_NAMES, MODEL_COLOURS, shown_onc
 from cxr_mtl.roc import precision_recall_curve_with_band, roc_curve_with_band
 from cxr_mtl.uncertainty import LEVEL, Bootstrap
 
+# The first is the classifier of the fine-tuned model; the others, on part of the input, are grey.
+CLASSIFIER_STYLES = ((MODEL_COLOURS[0], "-"), ("0.25", "-."), ("0.5", ":"))
 _CHANCE = {"color": "black", "linestyle": "--", "linewidth": 1, "label": "chance"}
 
 
@@ -31,12 +33,13 @@ def roc_and_precision_recall(
         InputError: all labels are equal.
     """
     figure, (roc, recall) = plt.subplots(1, 2, figsize=(10, 4.6), layout="constrained")
-    for (name, values), colour in zip(probabilities.items(), MODEL_COLOURS, strict=False):
+    for (name, values), style in zip(probabilities.items(), CLASSIFIER_STYLES, strict=False):
+        colour, line = style
         x, y, low, high = roc_curve_with_band(values, labels, bootstrap)
-        roc.plot(x, y, color=colour, label=name)
+        roc.plot(x, y, line, color=colour, label=name)
         roc.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
         x, y, low, high = precision_recall_curve_with_band(values, labels, bootstrap)
-        recall.plot(x, y, color=colour, label=name, drawstyle="steps-pre")
+        recall.plot(x, y, line, color=colour, label=name, drawstyle="steps-pre")
         recall.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0, step="pre")
     roc.plot([0, 1], [0, 1], **_CHANCE)
     recall.plot([0, 1], [labels.mean()] * 2, **_CHANCE)

@@ -102,7 +102,9 @@ def _mark(record: Record, reference: float | None) -> str:
     if reference is None:
         return "*"
     arrow, words = ("▲", "above") if record["value"] > reference else ("▼", "below")
-    return f'<span class="mark" title="{words} {readable(REFERENCE)}, p &lt; 0.05">{arrow}</span>'
+    return (
+        f'<span class="against" title="{words} {readable(REFERENCE)}, p &lt; 0.05">{arrow}</span>'
+    )
 
 
 def _contests(records: Sequence[Record]) -> dict[Contest, dict[str, float]]:

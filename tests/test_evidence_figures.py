@@ -35,7 +35,9 @@ def test_every_classifier_has_its_curves_bands_and_colour(classified):
     for axis, make in zip(figure.axes, makers, strict=True):
         *curves, chance = axis.lines
         assert chance.get_label() == "chance"
-        assert [to_hex(line.get_color()) for line in curves] == figures.MODEL_COLOURS[:2]
+        assert [to_hex(line.get_color()) for line in curves] == [
+            to_hex(colour) for colour, _ in evidence_figures.CLASSIFIER_STYLES[:2]
+        ]
         for line, band, name in zip(curves, axis.collections, shown, strict=True):
             expected = make(shown[name], labels, bootstrap)
             assert line.get_label() == name

@@ -69,7 +69,7 @@ def test_an_arrow_says_on_which_side_of_the_fine_tuned_model_a_tested_value_lies
     assert "below fine-tuned" in cells["lower"]
     assert "▼" in cells["lower"]
     assert "▲" in cells["higher"]
-    assert "mark" not in cells["untested"] + cells["fine-tuned"]
+    assert "against" not in cells["untested"] + cells["fine-tuned"]
 
 
 @pytest.mark.parametrize(("metric", "best"), [("recall", "high"), ("mean_rank", "low")])

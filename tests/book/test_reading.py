@@ -9,15 +9,18 @@ pytestmark = needs_pages
 OF_THE_THEME = {"region", "label-content-name-mismatch"}
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+# Structure is the same in both; in the dark only colours can differ.
+RULES = {"light": {}, "dark": {"runOnly": ["color-contrast"]}}
+
+
+@pytest.mark.parametrize("scheme", RULES)
 @pytest.mark.parametrize("name", PAGE_NAMES)
 def test_axe_finds_nothing_but_what_the_theme_is_known_for(browser, name, scheme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     page = browser.new_page(color_scheme=scheme, viewport={"width": 1280, "height": 900})
     page.goto((PAGES / name).as_uri())
-    page.wait_for_load_state("networkidle")
     assert page.evaluate("document.documentElement.dataset.theme") == scheme
-    found = axe.run(page).response["violations"]
+    found = axe.run(page, options=RULES[scheme]).response["violations"]
     page.close()
     violations = {
         violation["id"]: violation["nodes"][0]["html"][:200]
