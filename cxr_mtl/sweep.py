@@ -15,6 +15,7 @@ from cxr_mtl.book import plan
 from cxr_mtl.errors import InputError
 from cxr_mtl.files import read_json, write_json
 from cxr_mtl.html_tables import TEXT, html_page, html_row, html_table
+from cxr_mtl.parameter_ranges import SYMBOLS
 from cxr_mtl.parameters import Parameter, resolve
 from cxr_mtl.records import find_record
 from cxr_mtl.result_tables import UNDEFINED, metric_name, readable
@@ -154,6 +155,7 @@ def _read_grid(grid: Sequence[str], declared: Mapping[str, Parameter]) -> dict[s
     values: dict[str, list[Any]] = {}
     for line in grid:
         name, _, texts = line.partition("=")
+        name = SYMBOLS.get(name, name)
         if name in values:
             raise InputError(f"--grid: {name} is given twice: write all its values in one --grid")
         if name not in declared:

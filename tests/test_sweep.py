@@ -118,6 +118,13 @@ def test_a_comma_outside_brackets_and_quotes_separates_values(study, line, value
     assert found == values
 
 
+def test_the_papers_symbol_means_the_parameter(study):
+    assert [point.values for point in plan_sweep(["tau=0.03,0.1"], "taus").points] == [
+        {"temperature": 0.03},
+        {"temperature": 0.1},
+    ]
+
+
 def test_a_value_reaches_the_chapters_as_the_grid_gives_it(study):
     grid = ['sections="1",null', "weights=null,[0, 0, 1]", "temperature=1,0.1"]
     sweep = plan_sweep(grid, "s", overrides=["epochs=3"])
