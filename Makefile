@@ -18,7 +18,8 @@ unexport PYTHONDONTWRITEBYTECODE
 WEB_RUNTIME = mkdir -p $(VENV)/share/cxr-mtl && \
   { npm pack --silent --pack-destination $(VENV)/share/cxr-mtl onnxruntime-web@1.30.0 \
     > /dev/null 2>&1 || \
-    echo "npm did not bring onnxruntime-web: the explorer will not read typed reports"; }
+    echo "npm did not bring onnxruntime-web, so the explorer will not read typed reports:" \
+      "install npm, then rm $(READY) and run make again"; }
 
 HAVE_PAGES = test -f _build/html/index.html || \
   { echo "no pages yet: run make book first" >&2; exit 2; }

@@ -494,12 +494,12 @@ pd.DataFrame(
         "before training": {k: x.item() for k, x in losses.items()},
         "when all embeddings are equal": chance,
     }
-).loc[list(losses)].round(3)
+).loc[list(losses)].style.format("{:.3f}", na_rep="")
 
 # %% [markdown]
-# A value above the right-hand column says that the pretrained model is *confidently* wrong about
-# some pair: the temperature {num}`02_model?metric=temperature` magnifies small differences of
-# similarity.
+# A contrastive loss above the right-hand column says that the pretrained model is *confidently* wrong
+# about some pair: the temperature {num}`02_model?metric=temperature` magnifies small differences of
+# similarity. The BCE is that of a head as it was first drawn, and says nothing yet.
 
 # %% tags=["hide-cell"]
 write_json(

@@ -317,10 +317,10 @@ run.write_results("03_weight_search", records)
 #   {num}`03_weight_search?metric=validation_mrr&weights=found:.4f`; the paper's weights give
 #   {num}`03_weight_search?metric=validation_mrr&weights=paper:.4f` here.
 # - SupCon knows two classes only. Given much weight it draws all studies of a label together,
-#   which serves a label and costs the exact pair.
+#   which serves a label and can cost the exact pair.
 # - A weight that dominates is not seen in its own loss, only in the retrieval that suffers.
-# - The objective is measured on a few hundred validation studies: neighbouring trials differ by
-#   less than that can tell.
+# - The objective is measured on a few hundred validation studies, too few to tell neighbouring
+#   trials apart.
 #
 # Now you: the [exercises](exercises/03_weight_search) of this chapter.
 #

@@ -149,7 +149,13 @@ trained = train(
 training_curves(trained.steps, trained.epochs)
 # %% [markdown]
 # The SupCon loss has a floor well above zero: with two classes and a batch of many, each anchor's
-# probability is shared among all positives.
+# probability is shared among all positives. The thin lines drop once an epoch where its last batch is
+# smaller than the others: among few studies the right answer is easier to find.
+#
+# The validation MRR need not end where that of the search's best trial did, with the same weights and
+# the same seed. With several workers a trial has fewer threads, which round sums otherwise, and training
+# makes such differences grow, as another seed would. And the best of many trials owes part of its height
+# to luck: [chapter 9](09_ablations) shows how much such a choice flatters.
 #
 # ## Break it, then mend it
 #

@@ -238,7 +238,8 @@ pd.DataFrame(controls).assign(
 # {num}`05_retrieval?metric=control_accuracy&control=image_only&protocol=cross_modal&direction=image_to_text:.4f`
 # and
 # {num}`05_retrieval?metric=control_accuracy&control=image_only&protocol=cross_modal&direction=text_to_image:.4f`,
-# and chance is one in {num}`05_retrieval?metric=test_studies`: what is left above chance is the model's own.
+# as near to chance, one in {num}`05_retrieval?metric=test_studies`, as so few hits can be: what a model
+# scores above chance is its own.
 # The word of this book is *strict*; its results files call the protocol `cross_modal`.
 #
 # Put `"random"` in place of `"image_only"`, or another `seed`, and see what stays.

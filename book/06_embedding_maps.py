@@ -93,8 +93,9 @@ embedding_maps(broken, labels)
 # The islands come from the perplexity. Each point was asked to stay near two others, and did.
 #
 # The mend is to believe the measures, not the picture. The label accuracy of random vectors is
-# {num}`06_embedding_maps?model=random vectors&metric=label_accuracy:.3f` in both maps: it is computed where
-# the vectors live and never sees a map. The trustworthiness falls to
+# {num}`06_embedding_maps?model=random vectors&metric=label_accuracy:.2f` in both maps: it is computed where
+# the vectors live and never sees a map. The trustworthiness falls from
+# {num}`06_embedding_maps?model=random vectors&metric=trustworthiness:.3f` to
 # {num}`06_embedding_maps?model=random vectors, few neighbours&metric=trustworthiness:.3f`: many neighbours
 # on paper are none in truth. And the fine-tuned embeddings, cut into islands by the same
 # perplexity, keep their label accuracy of

@@ -238,7 +238,7 @@ clinical = (
 )
 
 # %% [markdown]
-# Two more columns are computed, not trained. *Chance* ties everything. The *duplicate ceiling* is a
+# Two more are computed, not trained. *Chance* ties everything. The *duplicate ceiling* is a
 # ranker that knows what is right but cannot tell equal reports apart, as no model can.
 
 # %%
@@ -423,7 +423,8 @@ differences = {
 differences_table(differences["biomedclip"].query("table == 1"), "biomedclip")
 
 # %% [markdown]
-# No. And so for all rows of Tables I to III that are shares of queries, against each of the two
+# Nobody can tell from these queries: whatever their outcomes were, p is at least 0.125. The same
+# question for all rows of Tables I to III that are shares of queries, against each of the two
 # pretrained models:
 
 # %%
@@ -445,6 +446,8 @@ run.write_results(
 )
 
 # %% [markdown]
+# The last two rows count p-values below 0.05 before correction.
+#
 # None of this mends the protocol: what such a difference would be a difference *of* stays as
 # unclear as before.
 #

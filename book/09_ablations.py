@@ -83,6 +83,19 @@ device: Literal["auto", "cpu", "cuda"] = (
 # the training chapter save the one it is named after. The baseline's loss weights were searched for,
 # its other settings were not, and no variant got a search of its own. A variant that was trained
 # before is not trained again.
+#
+# | variant | what it means |
+# |:--|:--|
+# | BCE, SupCon + CLIP, … | only these losses, with the baseline's weights for them |
+# | F not renormalised | SupCon on the mean of $v$ and $t$ as it is, not scaled back to length 1 (or the reverse) |
+# | SupCon on images, on texts | SupCon on $v$ or on $t$ in place of the fused vectors |
+# | the paper's weights | $\lambda$ = (0.69, 1.97, 0.46) |
+# | unfrozen blocks 0 | only the projections are trained; other numbers: so many last blocks of each tower |
+# | findings only, impression only | the text is one section of the report, in training and test |
+# | XXXX removed | the reports without the marks of de-identification |
+# | label mesh-normal | in training, studies that nobody indexed count as abnormal |
+# | drop No Indexing | they are left out of the training |
+# | no test report in training | so are studies whose report stands word for word among the test reports |
 
 # %%
 run = Run(run_dir)
@@ -346,7 +359,7 @@ run.write_results(
 #   another seed may do.
 # - The best of several seeds leads their mean by
 #   {num}`09_ablations?metric=lead_of_best_seed&of=seen:+.4f` on the studies that chose it, and by
-#   {num}`09_ablations?metric=lead_of_best_seed&of=kept out:+.4f` on others.
+#   {num}`09_ablations?metric=lead_of_best_seed&of=kept out:+.4f` on others (below 0: is behind it).
 # - These are ablations of *this* edition's models and images. What they say of BiomedCLIP on
 #   radiographs has to be measured there; the same chapter does it.
 #

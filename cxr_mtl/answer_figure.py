@@ -41,7 +41,7 @@ def answer_figure(records: Sequence[Record]) -> Figure:
             raise InputError(f"there is no recall@10 of the protocol {protocol}: run chapter 08")
         _panel(axis, found, title)
     axes[1].set(
-        xlim=(-0.02, 1.08), xlabel="share of queries that find their own study in the top ten"
+        xlim=(-0.02, 1.14), xlabel="share of queries that find their own study in the top ten"
     )
     axes[1].legend(loc="center right")
     return figure

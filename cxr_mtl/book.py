@@ -37,6 +37,7 @@ from cxr_mtl.stages import (
     chosen_stages,
     executed_copy,
     read_stages,
+    recorded,
     stage_parts,
     why_stale,
 )
@@ -125,7 +126,7 @@ def run_chapters(
             if chapter.name not in chosen:
                 continue
             parts = stage_parts(chapter, values, run)
-            reason = why_stale(chapter, parts, run.manifest.get(chapter.name), run)
+            reason = why_stale(chapter, parts, recorded(run, chapter.name), run)
             if reason is None and not force:
                 console.print(f"{chapter.name}  fresh", highlight=False)
                 outcomes.append(Outcome(chapter.name, None))
@@ -149,7 +150,7 @@ def chapter_states(
     for chapter, values in chapters:
         try:
             parts = stage_parts(chapter, values, run)
-            states[chapter.name] = why_stale(chapter, parts, run.manifest.get(chapter.name), run)
+            states[chapter.name] = why_stale(chapter, parts, recorded(run, chapter.name), run)
         except InputError as error:
             states[chapter.name] = str(error)
     return states

@@ -17,7 +17,7 @@ from cxr_mtl.chapter_pages import read_page
 from cxr_mtl.edition import add_config_values, edition_of
 from cxr_mtl.numbers_role import NumberRole
 from cxr_mtl.offline_pages import copy_mathjax, mend_pages, use_local_mathjax
-from cxr_mtl.reference import write_compare_page
+from cxr_mtl.reference import COMPARE_PAGE, write_compare_page
 from cxr_mtl.run_figure import RunFigure
 
 PHANTOM_BANNER = (
@@ -53,6 +53,9 @@ def _set_banner(app: Sphinx, config: Config) -> None:
 
 
 def _write_compare_page(app: Sphinx, error: Exception | None) -> None:
-    comparison = edition_of(app).comparison
-    if comparison and not error and app.builder.format == "html":
-        write_compare_page(comparison, Path(app.outdir))
+    if error or app.builder.format != "html":
+        return
+    comparison, folder = edition_of(app).comparison, Path(app.outdir)
+    (folder / COMPARE_PAGE).unlink(missing_ok=True)  # of an earlier build in the same folder
+    if comparison:
+        write_compare_page(comparison, folder)

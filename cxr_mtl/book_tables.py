@@ -4,6 +4,7 @@ All are written as Markdown with the book's own roles and links: a number keeps 
 """
 
 import ast
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any
@@ -62,7 +63,8 @@ def parameter_table(chapters: Iterable[Chapter]) -> list[str]:
     for name in dict.fromkeys(name for chapter in chapters for name in chapter.parameters):
         users = [chapter for chapter in chapters if name in chapter.parameters]
         parameter = users[0].parameters[name]
-        default = yaml.safe_dump(parameter.default, default_flow_style=True).splitlines()[0]
+        spelt = yaml.safe_dump(parameter.default, default_flow_style=True, width=math.inf)
+        default = spelt.splitlines()[0]  # without the end mark of a lone value
         links = ", ".join(f"[{user.name[:2].lstrip('0')}]({user.name})" for user in users)
         rows.append(
             (

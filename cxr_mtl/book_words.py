@@ -9,9 +9,9 @@ from pybtex.database import parse_file
 
 from cxr_mtl.errors import InputError
 from cxr_mtl.exercises import exercises_of
+from cxr_mtl.number_words import number_in_words
 from cxr_mtl.plain_markdown import Roles
 from cxr_mtl.records import find_record
-from cxr_mtl.result_tables import half_up
 from cxr_mtl.runs import Run
 from cxr_mtl.stages import EXERCISES, Chapter
 
@@ -102,8 +102,7 @@ class BookWords:
         stage, _, query = question.partition("?")
         if stage in self.stale:
             return "(not computed)"
-        value = find_record(self.run.results(stage), query)["value"]
-        return format(half_up(value) if isinstance(value, float) and spec else value, spec)
+        return number_in_words(find_record(self.run.results(stage), query), spec)[0]
 
 
 def _number(stage: str) -> int:

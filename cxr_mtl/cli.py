@@ -84,8 +84,9 @@ def book(
 ) -> None:
     """Execute what is not fresh, then build the pages into _build/html."""
     from cxr_mtl.book import ChapterError, Outcome, run_chapters, time_table
-    from cxr_mtl.pages import PagesError, build_html
+    from cxr_mtl.pages import PagesError, build_html, check_edition
 
+    check_edition(reference)
     try:
         outcomes = run_chapters(profile, run, parameter or (), console=console)
         started = time.perf_counter()
@@ -322,7 +323,7 @@ def notebooks(
     from cxr_mtl.launch import write_notebooks
 
     for path in write_notebooks(folder, repository):
-        console.print(f"Written: {path}", highlight=False, soft_wrap=True)
+        console.print(f"Written: {escape(str(path))}", highlight=False, soft_wrap=True)
 
 
 @data.command()

@@ -15,16 +15,9 @@ from cxr_mtl.csv_table import read_csv
 from cxr_mtl.errors import InputError
 from cxr_mtl.files import read_json
 from cxr_mtl.html_tables import NUMBER, TEXT, html_page, html_row, html_table
+from cxr_mtl.records import Key, number_key
 from cxr_mtl.runs import Run
 from cxr_mtl.significance import seed_band
-
-Key = tuple[tuple[str, Any], ...]
-
-MEASURED = frozenset(
-    {"value", "low", "high", "p", "p_raw", "seed_sd", "test_sd", "paper", "unit"}
-    | {"n", "positives", "seeds", "undefined_queries"}
-)
-"""Fields of a record that say what was found; all others say which number it is."""
 
 SEEDS_STAGE = "09_ablations"
 SEED_FIELDS = frozenset({"table", "direction", "protocol", "model", "metric", "k"})
@@ -116,12 +109,6 @@ def read_numbers(run: Run, stage: str) -> dict[Key, dict[str, Any]]:
             )
         numbers[key] = record
     return numbers
-
-
-def number_key(record: Mapping[str, Any]) -> Key:
-    """Which number a record is: its fields but for the measured ones, sorted by name."""
-    fields = ((name, record[name]) for name in sorted(record.keys() - MEASURED))
-    return tuple((name, value) for name, value in fields if value is not None)
 
 
 def key_text(key: Key) -> str:

@@ -31,7 +31,7 @@ def growth_figure(
         search: computed seconds by trials and path, as `search_seconds`.
     """
     figure, (by_studies, by_blocks, by_trials) = plt.subplots(
-        1, 3, figsize=(13, 4.4), layout="constrained"
+        1, 3, figsize=(9.2, 3.8), layout="constrained"
     )
     _measured(by_studies, epochs, SINGLE_QUERY)
     _computed(by_studies, pd.Series(plain_epochs), PLAIN)

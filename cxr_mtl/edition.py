@@ -13,7 +13,7 @@ from cxr_mtl.launch_links import REPOSITORY_VARIABLE, check_repository
 from cxr_mtl.pages import REFERENCE_VARIABLE, RUN_VARIABLE
 from cxr_mtl.reference import Comparison, compare_with_reference
 from cxr_mtl.run_states import StageState, mending_command, read_states
-from cxr_mtl.runs import RUNS
+from cxr_mtl.runs import RUNS, named_run
 from cxr_mtl.stages import BOOK, Chapter, read_stages
 
 
@@ -74,9 +74,12 @@ def read_edition(app: Sphinx) -> Edition:
     """The edition that the configuration of a build names.
 
     Raises:
-        InputError: a chapter is wrong, or the repository is not written OWNER/NAME.
+        InputError: a chapter is wrong, a run has no usable name, or the repository is not written
+            OWNER/NAME.
     """
     config, root = app.config, Path(app.srcdir)
+    for name in (config.cxr_mtl_run, config.cxr_mtl_reference):
+        named_run(name)
     repository = config.cxr_mtl_repository
     if repository:
         check_repository(repository)
@@ -98,7 +101,7 @@ def add_config_values(app: Sphinx) -> None:
         ("cxr_mtl_reference", REFERENCE_VARIABLE, "demo"),
         ("cxr_mtl_repository", REPOSITORY_VARIABLE, ""),
     ):
-        app.add_config_value(name, os.environ.get(variable, default), "env", [str])
+        app.add_config_value(name, os.environ.get(variable) or default, "env", [str])
 
 
 def stage_of(docname: str) -> str:

@@ -32,7 +32,7 @@ def roc_and_precision_recall(
     Raises:
         InputError: all labels are equal.
     """
-    figure, (roc, recall) = plt.subplots(1, 2, figsize=(10, 4.6), layout="constrained")
+    figure, (roc, recall) = plt.subplots(1, 2, figsize=(8.8, 4.2), layout="constrained")
     for (name, values), style in zip(probabilities.items(), CLASSIFIER_STYLES, strict=False):
         colour, line = style
         x, y, low, high = roc_curve_with_band(values, labels, bootstrap)

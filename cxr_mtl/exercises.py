@@ -95,7 +95,9 @@ def _read(cells: Sequence[NotebookNode], start: int, source: str) -> Exercise:
 
 
 def student_code(code: str, where: str) -> str:
-    """A solution's code with `...`, indented alike, in the place of what students write.
+    """A solution's code with a stub in the place of what students write.
+
+    Inside a function the stub says, when called, whose code is missing; elsewhere it is `...`.
 
     Raises:
         InputError: the markers of the solution do not pair, or there are none; the sentence begins
@@ -108,7 +110,8 @@ def student_code(code: str, where: str) -> str:
         if marker == (BEGIN if inside else END):
             raise InputError(f"{where}: `{marker}` has no partner, see the line `{line}`")
         if marker == BEGIN:
-            lines.append(line.replace(BEGIN, "..."))
+            missing = f'raise NotImplementedError("{where}: your code belongs here")'
+            lines.append(line.replace(BEGIN, missing if line.startswith(" ") else "..."))
         if marker:
             inside = not inside
         elif not inside:

@@ -10,10 +10,10 @@ from sphinx.util.docutils import SphinxDirective
 
 from cxr_mtl import web_runtime
 from cxr_mtl.edition import edition_of, not_computed, stage_of
-from cxr_mtl.explorer_data import DATA, TOWER
-from cxr_mtl.runs import RUNS
+from cxr_mtl.explorer_data import DATA, SHEET, TOWER
 
-STATIC = "_static/explorer"
+FOLDER = "explorer"
+STATIC = f"_static/{FOLDER}"
 SCRIPTS = (
     DATA,
     "tokenizer.js",
@@ -52,9 +52,9 @@ class Explorer(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Emit the app's root element and its scripts, all beside the page."""
-        made = _made(Path(self.env.srcdir), self.config.cxr_mtl_run)
-        self.env.note_dependency(str(made / DATA))
         edition = edition_of(self.env.app)
+        made = edition.root / edition.run / FOLDER
+        self.env.note_dependency(str(made / DATA))
         state = edition.state(stage_of(self.env.docname))
         if state.reason:
             return [nodes.paragraph("", "", not_computed(state, edition.mend))]
@@ -67,20 +67,25 @@ class Explorer(SphinxDirective):
         return [nodes.raw("", html, format="html")]
 
 
-def _made(source: Path, run: str) -> Path:
-    return source / RUNS / run / "explorer"
-
-
 def _can_type(made: Path) -> bool:
     return (made / TOWER).exists() and web_runtime.TARBALL.exists()
 
 
 def _copy_files(app: Sphinx, error: Exception | None) -> None:
-    """Put the run's files, and what runs its text tower, beside the app's own."""
-    made = _made(Path(app.srcdir), app.config.cxr_mtl_run)
-    if error or app.builder.format != "html" or not made.exists():
+    """Put the run's files, and what runs its text tower, beside the app's own.
+
+    Those of a stale explorer stay out: they hold reports and embeddings that no page may show.
+    """
+    if error or app.builder.format != "html":
         return
     target = Path(app.outdir) / STATIC
+    for name in (DATA, SHEET, TOWER):
+        (target / name).unlink(missing_ok=True)  # of an earlier build in the same folder
+    edition = edition_of(app)
+    makers = [chapter.name for chapter in edition.chapters if FOLDER in chapter.leaves]
+    if not makers or edition.state(makers[0]).reason:
+        return
+    made = edition.root / edition.run / FOLDER
     shutil.copytree(made, target, dirs_exist_ok=True)
     if _can_type(made):
         web_runtime.write_runtime(target, web_runtime.TARBALL, web_runtime.INTEGRITY)

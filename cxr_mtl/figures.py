@@ -15,6 +15,7 @@ from optuna.importance import get_param_importances
 from cxr_mtl.images import read_image
 from cxr_mtl.losses import LossWeights
 from cxr_mtl.maps import EmbeddingMap
+from cxr_mtl.result_tables import half_up, readable
 from cxr_mtl.search import PAPER_WEIGHTS, RANGES
 
 _COLOURS = sns.color_palette("colorblind").as_hex()
@@ -24,9 +25,10 @@ MODEL_COLOURS = [_COLOURS[2], _COLOURS[4], _COLOURS[5]]
 LOSS_COLOURS = {
     "total": "black",
     "bce": _COLOURS[3],
-    "supcon": _COLOURS[8],
+    "supcon": "#a89200",  # the palette's yellow is too pale for a line
     "clip": _COLOURS[9],
 }
+LOSS_WORDS = {"total": "weighted sum", "bce": "BCE", "supcon": "SupCon", "clip": "CLIP"}
 LOSS_NAMES = {"bce": "λ₁ (BCE)", "supcon": "λ₂ (SupCon)", "clip": "λ₃ (CLIP)"}
 
 
@@ -53,12 +55,17 @@ def use_theme() -> None:
 
 @shown_once
 def contact_sheet(
-    paths: Sequence[str], captions: Sequence[str], columns: int, width: float = 2.1
+    paths: Sequence[str], captions: Sequence[str], columns: int, width: float = 1.75
 ) -> Figure:
-    """Images in a grid, each with its caption below."""
+    """Images in a grid, `width` inches wide, each with its caption below."""
     rows = -(-len(paths) // columns)
+    lines = max(caption.count("\n") for caption in captions) + 1
+    below = 0.17 * lines + 0.25
     figure, axes = plt.subplots(
-        rows, columns, figsize=(width * columns, (width + 0.8) * rows), layout="constrained"
+        rows,
+        columns,
+        figsize=(width * columns, (width + below) * rows),
+        gridspec_kw={"wspace": 0.08, "hspace": below / width, "left": 0, "right": 1},
     )
     for axis in np.ravel(axes):
         axis.axis("off")
@@ -71,26 +78,25 @@ def contact_sheet(
 @shown_once
 def training_curves(steps: pd.DataFrame, epochs: pd.DataFrame) -> Figure:
     """Losses and learning rates of every step, and validation retrieval of every epoch."""
-    figure, (losses, rates, retrieval) = plt.subplots(1, 3, figsize=(13, 3.8), layout="constrained")
+    figure, (losses, rates, retrieval) = plt.subplots(1, 3, figsize=(9.2, 4), layout="constrained")
+    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2), "fontsize": "small"}
     for name, colour in LOSS_COLOURS.items():
         losses.plot(steps["step"], steps[name], color=colour, alpha=0.25, linewidth=0.8)
         smooth = steps[name].rolling(15, min_periods=1, center=True).mean()
-        losses.plot(steps["step"], smooth, color=colour, label=name)
-    losses.set(xlabel="step", ylabel="loss", title="Training losses (unweighted) and their sum")
-    losses.legend()
+        losses.plot(steps["step"], smooth, color=colour, label=LOSS_WORDS[name])
+    losses.set(xlabel="step", ylabel="loss", title="Training losses")
+    losses.legend(**below)
     for name, label in (("learning_rate", "last layer"), ("head_learning_rate", "fusion head")):
         rates.plot(steps["step"], steps[name], label=label)
     rates.set(xlabel="step", ylabel="learning rate", yscale="log", title="Learning rates")
-    rates.legend()
+    rates.legend(**below)
     for name, label in (
         ("mrr_image_to_text", "image → report"),
         ("mrr_text_to_image", "report → image"),
     ):
         retrieval.plot(epochs["epoch"], epochs[name], marker="o", markersize=3, label=label)
-    retrieval.set(
-        xlabel="epoch", ylabel="mean reciprocal rank", title="Validation retrieval (strict)"
-    )
-    retrieval.legend()
+    retrieval.set(xlabel="epoch", ylabel="MRR", title="Validation, strict")
+    retrieval.legend(**below)
     return figure
 
 
@@ -98,7 +104,7 @@ def training_curves(steps: pd.DataFrame, epochs: pd.DataFrame) -> Figure:
 def search_history(study: optuna.Study) -> Figure:
     """Objective of every trial, the best so far, and how much each weight mattered."""
     trials = _trials(study)
-    figure, (history, importance) = plt.subplots(1, 2, figsize=(11, 3.6), layout="constrained")
+    figure, (history, importance) = plt.subplots(1, 2, figsize=(8.8, 3.4), layout="constrained")
     history.scatter(trials["number"], trials["value"], label="trial")
     history.plot(trials["number"], trials["value"].cummax(), color="black", label="best so far")
     history.set(xlabel="trial", ylabel="validation MRR", title="Search history")
@@ -118,7 +124,7 @@ def search_slices(study: optuna.Study) -> Figure:
     """Objective against each weight; dashed: the paper's weight."""
     trials = _trials(study)
     whole = {"clip_on": False, "zorder": 3}  # a weight at an end of its range lies on the frame
-    figure, axes = plt.subplots(1, 3, figsize=(13, 3.6), sharey=True, layout="constrained")
+    figure, axes = plt.subplots(1, 3, figsize=(9.2, 3.4), sharey=True, layout="constrained")
     for axis, (name, ends) in zip(axes, RANGES.items(), strict=True):
         points = axis.scatter(
             trials[name], trials["value"], c=trials["number"], cmap="viridis", **whole
@@ -139,7 +145,7 @@ def search_slices(study: optuna.Study) -> Figure:
 def search_parallel_coordinates(study: optuna.Study, best: LossWeights) -> Figure:
     """Every trial as a line over the three weights; dashed: the paper's weights."""
     trials = _trials(study)
-    figure, axis = plt.subplots(figsize=(9, 4), layout="constrained")
+    figure, axis = plt.subplots(figsize=(8.4, 4), layout="constrained")
     colours = plt.get_cmap("viridis")
     low, high = trials["value"].min(), trials["value"].max()
     for trial in trials.sort_values("value").itertuples():
@@ -160,16 +166,17 @@ def search_parallel_coordinates(study: optuna.Study, best: LossWeights) -> Figur
 def embedding_maps(maps: Mapping[str, EmbeddingMap], labels: np.ndarray) -> Figure:
     """One t-SNE panel per model, coloured by label, its two measures below."""
     figure, axes = plt.subplots(
-        1, len(maps), figsize=(4.6 * len(maps), 5), layout="constrained", squeeze=False
+        1, len(maps), figsize=(3 * len(maps), 3.8), layout="constrained", squeeze=False
     )
     for axis, (name, found) in zip(axes[0], maps.items(), strict=True):
         for label, label_name in LABEL_NAMES.items():
             x, y = found.coordinates[labels == label].T
-            axis.scatter(x, y, s=14, alpha=0.8, color=LABEL_COLOURS[label_name], label=label_name)
-        axis.set(xticks=[], yticks=[], title=name)
+            axis.scatter(x, y, s=9, alpha=0.8, color=LABEL_COLOURS[label_name], label=label_name)
+        axis.set(xticks=[], yticks=[], title=readable(name))
         axis.set_xlabel(
-            f"label accuracy of 10 neighbours {found.label_accuracy:.3f}\n"
-            f"trustworthiness {found.trustworthiness:.3f}"
+            f"label accuracy {half_up(found.label_accuracy):.3f}\n"
+            f"trustworthiness {half_up(found.trustworthiness):.3f}",
+            fontsize="small",
         )
     axes[0, 0].legend(loc="best")
     return figure

@@ -6,9 +6,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from cxr_mtl.comparison import MEASURED, Key, is_number, key_text, number_key, read_numbers
+from cxr_mtl.comparison import is_number, key_text, read_numbers
 from cxr_mtl.errors import InputError
 from cxr_mtl.files import read_json
+from cxr_mtl.records import MEASURED, Key, number_key
 from cxr_mtl.runs import Run
 
 

@@ -1,6 +1,6 @@
 """Chapters as notebooks that install everything themselves, for Colab and Binder."""
 
-import shutil
+import re
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -10,13 +10,16 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
 from cxr_mtl.book import Plan, plan
+from cxr_mtl.errors import InputError
 from cxr_mtl.files import write_beside
 from cxr_mtl.fingerprints import has_tag
 from cxr_mtl.launch_links import check_repository
 from cxr_mtl.parameters import write_parameters
-from cxr_mtl.stages import Chapter, upstream
+from cxr_mtl.stages import EXERCISES, Chapter, upstream
 
 ENVIRONMENT = Path("environment.yml")
+
+_WRITTEN = re.compile(rf"({EXERCISES}/)?[0-9]{{2}}_[^/]+\.ipynb|{re.escape(ENVIRONMENT.name)}")
 
 FIRST_CELL = """\
 # Fetch the study, install it, and run the chapters that this one needs.
@@ -42,24 +45,42 @@ def write_notebooks(folder: Path, repository: str) -> list[Path]:
     """Write each chapter and its exercises as a notebook with the values of the profile `demo`.
 
     The first cell clones the repository, installs it and runs the chapters that are needed, in
-    their order. Beside them lies `environment.yml`, for Binder.
+    their order. Beside them lies `environment.yml` for Binder, which has no
+    GPU: FAISS is the one for processors.
 
     Args:
-        folder: written beside and renamed; what it held is replaced.
+        folder: written beside and renamed; what it held is replaced, if that were such notebooks.
         repository: `OWNER/NAME` at GitHub.
 
     Raises:
-        InputError: the repository is not written so, or as in `book.plan`.
+        InputError: the repository is not written so, `folder` holds something else, or as in
+            `book.plan`.
     """
     check_repository(repository)
+    _refuse_other_files(folder)
     _, chapters = plan("demo", "demo")
-    with write_beside(folder) as beside:
+    with write_beside(folder.resolve()) as beside:
         for notebook, name in _notebooks(chapters, repository):
             path = beside / f"{name}.ipynb"
             path.parent.mkdir(parents=True, exist_ok=True)
             nbformat.write(notebook, path)
-        shutil.copy(ENVIRONMENT, beside)
+        packages = ENVIRONMENT.read_text(encoding="utf-8")
+        without_gpu = packages.replace("- faiss-gpu", "- faiss-cpu")
+        (beside / ENVIRONMENT.name).write_text(without_gpu, encoding="utf-8")
     return [folder / f"{chapter.name}.ipynb" for chapter, _ in chapters]
+
+
+def _refuse_other_files(folder: Path) -> None:
+    """Refuse to replace what `write_notebooks` has not written."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file: name a folder for the notebooks")
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and not _WRITTEN.fullmatch(name):
+            raise InputError(
+                f"{folder} holds {name} and would be replaced as a whole: "
+                "name a new folder, or the one of earlier notebooks"
+            )
 
 
 def _notebooks(chapters: Plan, repository: str) -> Iterable[tuple[NotebookNode, str]]:

@@ -15,10 +15,12 @@ def check_repository(repository: str) -> None:
     Raises:
         InputError: it is not written `OWNER/NAME`.
     """
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
+    owner, _, name = repository.partition("/")
+    usable = re.fullmatch(r"[A-Za-z0-9-]+", owner) and re.fullmatch(r"[A-Za-z0-9._-]+", name)
+    if not usable or name in (".", "..") or name.endswith(".git"):
         raise InputError(
             f"{repository!r} names no repository at GitHub: write OWNER/NAME in --repository or "
-            f"{REPOSITORY_VARIABLE}"
+            f"{REPOSITORY_VARIABLE}, without .git"
         )
 
 

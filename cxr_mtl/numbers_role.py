@@ -1,7 +1,5 @@
 """The role `num`: a number of the run in the prose, with its source."""
 
-from typing import Any
-
 from docutils import nodes
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxRole
@@ -9,8 +7,8 @@ from sphinx.util.docutils import SphinxRole
 from cxr_mtl.edition import edition_of, not_computed
 from cxr_mtl.errors import InputError
 from cxr_mtl.files import read_json
+from cxr_mtl.number_words import number_in_words
 from cxr_mtl.records import find_record
-from cxr_mtl.result_tables import half_up
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +34,7 @@ class NumberRole(SphinxRole):
             if state.reason:
                 return [not_computed(state, edition.mend)], []
             record = find_record(read_json(edition.root / path), query)
-            number, interval = _in_words(record, spec)
+            number, interval = number_in_words(record, spec)
         except (InputError, ValueError, TypeError) as error:
             logger.warning("{num}`%s`: %s", self.text, error, location=self.get_location())
             return [nodes.strong("", "?")], []
@@ -45,17 +43,3 @@ class NumberRole(SphinxRole):
         if interval:
             shown += nodes.inline(interval, interval, classes=["interval"])
         return [shown], []
-
-
-def _in_words(record: dict[str, Any], spec: str) -> tuple[str, str]:
-    """A record's value, and its interval or nothing."""
-    if record["value"] is None:
-        return "undefined", ""
-    number = _rounded(record["value"], spec)
-    if record.get("low") is None:
-        return number, ""
-    return number, f" [{_rounded(record['low'], spec)}, {_rounded(record['high'], spec)}]"
-
-
-def _rounded(value: Any, spec: str) -> str:
-    return format(half_up(value) if isinstance(value, float) and spec else value, spec)

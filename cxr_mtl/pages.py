@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from cxr_mtl.launch_links import REPOSITORY_VARIABLE, check_repository
 from cxr_mtl.runs import existing_run, named_run
 
 BUILD = Path("_build")
@@ -18,6 +19,19 @@ class PagesError(RuntimeError):
     """Jupyter Book refused a page: what it said."""
 
 
+def check_edition(reference: str | None = None) -> None:
+    """Refuse, before any work, what the pages would refuse after hours of it.
+
+    Raises:
+        InputError: the reference (by default the variable `CXR_MTL_REFERENCE`) is no name of a
+            run, or the variable `CXR_MTL_REPOSITORY` names no repository.
+    """
+    named_run(reference or os.environ.get(REFERENCE_VARIABLE) or "demo")
+    repository = os.environ.get(REPOSITORY_VARIABLE)
+    if repository:
+        check_repository(repository)
+
+
 def build_html(run_name: str, reference: str | None = None) -> Path:
     """Build all pages of the current directory's book anew; returns `_build/html/index.html`.
 
@@ -27,12 +41,13 @@ def build_html(run_name: str, reference: str | None = None) -> Path:
 
     Raises:
         PagesError: the build failed.
-        InputError: there is no such run, or the reference is no name of a run.
+        InputError: there is no such run, or as in `check_edition`.
     """
     existing_run(run_name)
+    check_edition(reference)
     environment = {**os.environ, RUN_VARIABLE: run_name}
     if reference:
-        environment[REFERENCE_VARIABLE] = named_run(reference).name
+        environment[REFERENCE_VARIABLE] = reference
     beside = BUILD / ".next"
     shutil.rmtree(beside, ignore_errors=True)
     jupyter_book = "from jupyter_book.cli.main import main; main()"

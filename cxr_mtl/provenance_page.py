@@ -26,7 +26,8 @@ _LISTED = 3
 def lesson_line(record: Record) -> str:
     """One line for the top of a chapter: time, memory, machine and date of its last execution."""
     return (
-        f"*The last execution of this chapter took {_time(record.wall_seconds)} and at most "
+        f"*The last execution of this page took {_time(record.wall_seconds)}, without what earlier "
+        f"ones had left, and at most "
         f"{record.peak_memory_bytes / 2**30:.1f} GiB of memory, on {_machine(record.hardware)}, "
         f"{_day(record.started)}.*"
     )
@@ -43,7 +44,7 @@ def chapter_footer(
     """
     hardware = record.hardware
     rows = {
-        "run at": record.started,
+        "run at": record.started.isoformat(),
         "wall time": f"{record.wall_seconds:.1f} s, without what an earlier execution had left",
         "peak memory": f"{record.peak_memory_bytes / 2**30:.2f} GiB",
         "source": _source(record.git),
@@ -119,8 +120,8 @@ def _time(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def _day(moment: str) -> str:
-    return format_date(datetime.fromisoformat(moment), "d MMMM yyyy", locale="en")
+def _day(moment: datetime) -> str:
+    return format_date(moment, "d MMMM yyyy", locale="en")
 
 
 def _days(records: Iterable[Record]) -> str:

@@ -1,12 +1,20 @@
-"""Finding records of a results file by a query such as `metric=recall&k=10`."""
+"""Records of a results file: which number each is, and finding them by `metric=recall&k=10`."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
 from cxr_mtl.errors import InputError
 
 Record = dict[str, Any]
+Key = tuple[tuple[str, Any], ...]
+
+MEASURED = frozenset(
+    {"value", "low", "high", "p", "p_raw", "seed_sd", "test_sd", "paper", "unit"}
+    | {"n", "positives", "seeds", "undefined_queries"}
+)
+"""Fields of a record that say what was found; all others say which number it is."""
 
 
 def find_records(records: list[Record], query: str) -> list[Record]:
@@ -45,3 +53,9 @@ def find_record(records: list[Record], query: str) -> Record:
 def _text(value: Any) -> str:
     """A field as a query writes it: text bare, everything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def number_key(record: Mapping[str, Any]) -> Key:
+    """Which number a record is: its fields but for the measured ones, sorted by name."""
+    fields = ((name, record[name]) for name in sorted(record.keys() - MEASURED))
+    return tuple((name, value) for name, value in fields if value is not None)

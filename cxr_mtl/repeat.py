@@ -66,32 +66,38 @@ def what_differs(path: Path, chapters: Sequence[Chapter]) -> str:
 
 def _records(path: Path) -> dict[str, dict[str, Any]]:
     records = read_json(path)
-    whole = (
-        isinstance(records, dict)
-        and records
-        and all(
-            isinstance(record, dict) and isinstance(record.get("parameters"), dict)
-            for record in records.values()
-        )
-    )
-    if not whole:
+    if not (isinstance(records, dict) and records and all(map(_is_entry, records.values()))):
         raise InputError(
             f"{path} is no manifest of a run, chapters with their parameters: name another file"
         )
     return records
 
 
+def _is_entry(record: Any) -> bool:
+    """Whether a stage's entry has its parameters, and what else is looked at where it has it."""
+    if not isinstance(record, dict) or not isinstance(record.get("parameters"), dict):
+        return False
+    parts = record.get("parts", {})
+    others = [record.get("versions", {}), record.get("hardware", {}), record.get("git") or {}]
+    return all(isinstance(other, dict) for other in [parts, *others]) and isinstance(
+        parts.get("library", {}), dict
+    )
+
+
 def _git_differences(records: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    now = (git_state() or {}).get("commit")
+    now = _commit(git_state())
     states = [record.get("git") or {} for record in records.values()]
-    commits = {state.get("commit") for state in states}
+    commits = {_commit(state) for state in states}
     found = []
     if commits != {now}:
-        made = ", ".join(sorted((commit or "no commit")[:12] for commit in commits))
-        found.append(f"made at {made}, this is {(now or 'no commit')[:12]}")
+        found.append(f"made at {', '.join(sorted(commits))}, this is {now}")
     if any(state.get("dirty") for state in states):
         found.append("made with uncommitted changes")
     return found
+
+
+def _commit(state: Mapping[str, Any] | None) -> str:
+    return str((state or {}).get("commit") or "no commit")[:12]
 
 
 def _hash_differences(

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
-from math import copysign
 from typing import Any
 
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from cxr_mtl.comparison import Key, number_key
 from cxr_mtl.errors import InputError
+from cxr_mtl.records import Key, number_key
 
 Record = Mapping[str, Any]
 Text = Callable[[Record], str]
@@ -189,7 +188,7 @@ def p_text(p: float) -> str:
 
 def half_up(value: float) -> float:
     """A value that rounds away from 0 where it lies half way, whatever its last bits are."""
-    return value + copysign(1e-9, value)
+    return value * (1 + 1e-9)
 
 
 def _missing(value: Any) -> bool:

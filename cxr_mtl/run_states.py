@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from pydantic import BaseModel, ValidationError
+from pydantic import AwareDatetime, BaseModel, FiniteFloat, ValidationError
 
 from cxr_mtl.errors import InputError
 from cxr_mtl.files import read_json
 from cxr_mtl.fingerprints import chapter_code
 from cxr_mtl.repeat import manifest_values
 from cxr_mtl.runs import RUNS, Run
-from cxr_mtl.stages import LOCK, Chapter, executed_copy, stage_parts, why_stale
+from cxr_mtl.stages import LOCK, Chapter, executed_copy, recorded, stage_parts, why_stale
 
 
 class Git(BaseModel):
@@ -50,8 +50,8 @@ class Record(BaseModel):
     parts: Parts
     parameters: dict[str, Any]
     left: dict[str, str]
-    started: str
-    wall_seconds: float
+    started: AwareDatetime
+    wall_seconds: FiniteFloat
     peak_memory_bytes: int
     git: Git | None
     versions: dict[str, str]
@@ -97,23 +97,26 @@ def read_states(run_name: str, chapters: Iterable[Chapter], root: Path) -> dict[
 
 
 def mending_command(run_name: str, root: Path) -> str:
-    """The command that makes a run whole again with the parameters it was made with."""
+    """The command that makes a run whole again with the parameters it was made with.
+
+    Where its manifest does not tell them, the profile is left for the reader to name.
+    """
     path = RUNS / run_name / "manifest.json"
+    if not (root / path).exists():
+        return f"cxr-mtl book --run {run_name}"
     try:
         manifest_values(root / path)
     except InputError:
-        return f"cxr-mtl book --run {run_name}"
+        return f"cxr-mtl book --profile PROFILE --run {run_name}"
     return f"cxr-mtl book --profile {path.as_posix()} --run {run_name}"
 
 
 def _state(chapter: Chapter, run: Run, lock: Path) -> StageState:
-    name, manifest = chapter.name, run.manifest
-    if not isinstance(manifest, dict):
-        raise InputError(f"{run / 'manifest.json'} is no manifest: delete it and run again")
-    if name not in manifest:
+    name, entry = chapter.name, recorded(run, chapter.name)
+    if entry is None:
         return StageState(name, None, "not run yet")
     try:
-        record = Record.model_validate(manifest[name])
+        record = Record.model_validate(entry)
     except ValidationError as error:
         field = ".".join(map(str, error.errors()[0]["loc"])) or "the whole"
         raise InputError(
@@ -121,9 +124,11 @@ def _state(chapter: Chapter, run: Run, lock: Path) -> StageState:
         ) from None
     declared = {key: parameter.default for key, parameter in chapter.parameters.items()}
     values = {key: record.parameters.get(key, default) for key, default in declared.items()}
+    for key, parameter in chapter.parameters.items():
+        parameter.check(values[key], str(run / "manifest.json"))
     try:
         parts = stage_parts(chapter, values, run, lock=lock)
-        reason = why_stale(chapter, parts, manifest[name], run) or _damage(chapter, run)
+        reason = why_stale(chapter, parts, entry, run) or _damage(chapter, run)
     except InputError as error:
         reason = str(error)
     return StageState(name, record, reason)

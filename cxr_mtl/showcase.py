@@ -2,16 +2,17 @@
 
 import textwrap
 from collections import Counter
+from html import unescape
 
 import pandas as pd
 
 from cxr_mtl.openi import NORMAL, NOT_INDEXED
 
 WITHOUT_CODES = 12
-CAPTION_WIDTH = 34
+CAPTION_WIDTH = 26
 
 
-def showcase_studies(studies: pd.DataFrame, seed: int, headings: int = 40) -> pd.DataFrame:
+def showcase_studies(studies: pd.DataFrame, seed: int, headings: int = 19) -> pd.DataFrame:
     """A normal study and, per frequent MeSH heading, the study with the fewest other codes.
 
     Adds the column `caption`: study, the code shown and the beginning of the impression. A
@@ -44,4 +45,6 @@ def showcase_studies(studies: pd.DataFrame, seed: int, headings: int = 40) -> pd
 
 
 def _wrapped(text: str, lines: int) -> str:
-    return "\n".join(textwrap.wrap(text, CAPTION_WIDTH, max_lines=lines, placeholder=" …"))
+    return "\n".join(
+        textwrap.wrap(unescape(text), CAPTION_WIDTH, max_lines=lines, placeholder=" …")
+    )

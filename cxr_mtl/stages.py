@@ -242,17 +242,29 @@ def stage_parts(
     }
 
 
-def why_stale(
-    chapter: Chapter, parts: Mapping[str, Any], record: Mapping[str, Any] | None, run: Run
-) -> str | None:
+def recorded(run: Run, name: str) -> Any:
+    """A stage's entry in the manifest of a run, unchecked; None where there is none.
+
+    Raises:
+        InputError: the file is no manifest.
+    """
+    manifest = run.manifest
+    if not isinstance(manifest, dict):
+        raise InputError(f"{run / 'manifest.json'} is no manifest: delete it and run again")
+    return manifest.get(name)
+
+
+def why_stale(chapter: Chapter, parts: Mapping[str, Any], record: Any, run: Run) -> str | None:
     """The first reason to run a chapter again, or None when its last run still stands.
 
     Args:
         parts: what `stage_parts` finds now.
-        record: the stage's entry in the manifest, if any.
+        record: the stage's entry in the manifest, as `recorded` finds it.
     """
     if record is None or not executed_copy(run, chapter.name).exists():
         return "not run yet"
+    if not _is_whole(record):
+        return "its entry in the manifest is damaged"
     old = record["parts"]
     if old.get("code") != parts["code"]:
         return "its code changed"
@@ -282,6 +294,15 @@ _GROUPS = {
     "library": "{name} changed",
     "needs": "{name} changed",
 }
+
+
+def _is_whole(record: Any) -> bool:
+    """Whether an entry of the manifest has the mappings that `why_stale` reads."""
+    return (
+        isinstance(record, dict)
+        and all(isinstance(record.get(name), dict) for name in ("parts", "left"))
+        and all(isinstance(record["parts"].get(group, {}), dict) for group in _GROUPS)
+    )
 
 
 def executed_copy(run: Run, name: str) -> Path:

@@ -21,8 +21,9 @@ from cxr_mtl.runs import Run
 from cxr_mtl.sweep import Point, Sweep, summarise, summary_page
 
 FILL_THE_CACHE = ("01_data", "02_model")
-ALL_CHAPTERS = ("chapters",)  # exercises tell nothing of a point
 """Chapters that make what runs share: never executed for two points at the same time."""
+
+ALL_CHAPTERS = ("chapters",)  # exercises tell nothing of a point
 
 SECONDS_BETWEEN_LOOKS = 0.2
 

@@ -43,7 +43,8 @@ def test_a_row_that_no_model_has_is_refused():
 
 def test_the_table_of_parameters_names_meaning_type_unit_default_range_and_every_chapter(tmp_path):
     first = CHAPTER.replace("count: int = 3", "epochs: int = 3")
-    first += "depths: list[int] = [0, 2]  # studies\n"
+    depths = list(range(10, 60))  # wider than YAML's lines
+    first += f"depths: list[int] = {depths}  # studies\n"
     second = CHAPTER.replace("count: int = 3", 'rule: Literal["a", "b|c"] = "a"')
     for name, source in {"01_one": first, "02_two": second}.items():
         (tmp_path / f"{name}.py").write_text(source)
@@ -51,6 +52,6 @@ def test_the_table_of_parameters_names_meaning_type_unit_default_range_and_every
     assert table[2:] == [
         "| `run_dir`: folder | str | – | `runs/demo` | – | [1](01_one), [2](02_two) |",
         "| `epochs`: studies | int | epochs | `3` | at least 1 | [1](01_one) |",
-        "| `depths`: studies | list[int] | blocks per tower | `[0, 2]` | – | [1](01_one) |",
+        f"| `depths`: studies | list[int] | blocks per tower | `{depths}` | – | [1](01_one) |",
         "| `rule`: studies | `a` or `b\\|c` | – | `a` | – | [2](02_two) |",
     ]

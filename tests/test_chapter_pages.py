@@ -93,7 +93,7 @@ def test_parameters_injected_by_papermill_are_shown():
 def test_the_lines_of_the_run_stand_between_title_and_first_words(tmp_path):
     top = page(tmp_path).cells[0].source.split("\n\n")
     assert top[0] == "(label)=\n# Model"
-    assert top[1].startswith("*The last execution of this chapter took 12 s")
+    assert top[1].startswith("*The last execution of this page took 12 s")
     assert top[2:] == ["First words."]
 
 

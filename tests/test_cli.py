@@ -90,6 +90,19 @@ def test_book_runs_what_is_stale_and_then_builds_the_pages(command, monkeypatch,
     assert "_build/html/index.html" in capsys.readouterr().out
 
 
+def test_book_refuses_a_bad_name_before_any_work(command, monkeypatch, capsys):
+    monkeypatch.setattr(book, "run_chapters", lambda *w, **k: pytest.fail("it ran"))
+    assert command("book", "--reference", "a b") == 2
+    monkeypatch.setenv("CXR_MTL_REFERENCE", "../x")
+    assert command("book") == 2
+    monkeypatch.delenv("CXR_MTL_REFERENCE")
+    monkeypatch.setenv("CXR_MTL_REPOSITORY", "cxr")
+    assert command("book") == 2
+    said = capsys.readouterr().err
+    assert said.count("error: the run name") == 2
+    assert "error: 'cxr' names no repository at GitHub" in said
+
+
 @pytest.mark.parametrize(
     ("error", "code", "start"),
     [

@@ -98,11 +98,10 @@ def test_two_exercises_of_a_page_may_not_share_a_label():
         exercises_of(page(PAGE + PAGE), "numbers")
 
 
-def test_students_get_dots_in_the_place_of_each_solution_indented_alike():
+def test_students_get_a_stub_in_the_place_of_each_solution_indented_alike():
     code = SOLUTION + "### BEGIN SOLUTION\nx = 1\ny = 2\n### END SOLUTION\nz = 3"
-    expected = (
-        'def double(x):\n    """Twice x."""\n    ...\n\n\ndouble(2)\n...\nz = 3'  # valid Python
-    )
+    missing = 'raise NotImplementedError("here: your code belongs here")'
+    expected = f'def double(x):\n    """Twice x."""\n    {missing}\n\n\ndouble(2)\n...\nz = 3'
     assert student_code(code, "here") == expected
     ast.parse(expected)
 

@@ -14,6 +14,7 @@ from lxml import html
 from cxr_mtl import explorer_page, web_runtime
 from cxr_mtl.explorer_page import SCRIPTS, Explorer, setup
 from cxr_mtl.run_states import StageState
+from cxr_mtl.stages import Chapter
 
 ROOT = Path(__file__).parents[1]
 
@@ -53,12 +54,23 @@ def packed(path, monkeypatch):
     monkeypatch.setattr(web_runtime, "INTEGRITY", f"sha512-{digest}")
 
 
+def built(book):
+    """The application that builds a book whose chapter 11 leaves the explorer."""
+    state = StageState("11_explorer", None, book.reason)
+    book.cxr_mtl_edition = SimpleNamespace(
+        root=book.srcdir,
+        run=Path("runs") / book.config.cxr_mtl_run,
+        chapters=[Chapter("11_explorer", None, {}, [], ["explorer"])],
+        state=lambda stage: state,
+        mend="make book",
+    )
+    return book
+
+
 def placed(book, docname="book/11_explorer"):
     """What the directive puts into a page."""
-    stale = StageState("11_explorer", None, book.reason)
-    edition = SimpleNamespace(state=lambda stage: stale, mend="make book")
     env = SimpleNamespace(
-        app=SimpleNamespace(cxr_mtl_edition=edition),
+        app=built(book),
         srcdir=book.srcdir,
         docname=docname,
         config=book.config,
@@ -126,18 +138,36 @@ def test_typing_is_offered_only_with_a_tower_and_a_runtime(book, tower, runtime,
         packed(book.srcdir / "ort.tgz", monkeypatch)
     state = "present" if tower and runtime else "absent"
     assert page(book).xpath(".//div/@data-runtime") == [state]
-    explorer_page._copy_files(book, None)
+    explorer_page._copy_files(built(book), None)
     copied = {path.name for path in book.static.iterdir()}
     assert {"data.js", "thumbnails.jpg"} <= copied
     assert ("text_tower.js" in copied) == tower
     assert ({"runtime.js", "ort.wasm.min.js"} <= copied) == (tower and runtime)
 
 
-def test_nothing_is_copied_after_an_error_for_another_format_or_without_an_explorer(book):
-    explorer_page._copy_files(book, RuntimeError())
+def test_nothing_is_copied_after_an_error_or_for_another_format(book):
+    explorer_page._copy_files(built(book), RuntimeError())
     book.builder.format = "latex"
-    explorer_page._copy_files(book, None)
-    book.builder.format, book.config.cxr_mtl_run = "html", "other"
+    explorer_page._copy_files(built(book), None)
+    assert not book.static.exists()
+
+
+def test_reports_of_a_stale_explorer_are_not_copied(book):
+    book.reason = "its code changed"
+    explorer_page._copy_files(built(book), None)
+    assert not book.static.exists()
+
+
+def test_reports_of_an_earlier_build_go_when_the_explorer_is_stale(book):
+    explorer_page._copy_files(built(book), None)
+    (book.static / "app.js").touch()
+    book.reason = "its code changed"
+    explorer_page._copy_files(built(book), None)
+    assert [path.name for path in book.static.iterdir()] == ["app.js"]
+
+
+def test_a_book_without_an_explorer_gets_no_files(book):
+    built(book).cxr_mtl_edition.chapters.clear()
     explorer_page._copy_files(book, None)
     assert not book.static.exists()
 

@@ -2,6 +2,7 @@
 
 import ast
 import shutil
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -38,7 +39,7 @@ def written(tmp_path, monkeypatch):
     ):
         (tmp_path / f"book/{name}.py").write_text(SOURCE.format(needs=needs, leaves=leaves))
     (tmp_path / "book/profiles/demo.yml").write_text("count: 30\n")
-    (tmp_path / "environment.yml").write_text("name: study\n")
+    (tmp_path / "environment.yml").write_text("dependencies:\n  - faiss-gpu>=1.12\n")
     write_notebooks(tmp_path / "out", "someone/cxr")
     return tmp_path / "out"
 
@@ -52,6 +53,8 @@ def read(path):
 def test_every_chapter_is_a_valid_notebook_with_the_values_of_the_demo(written):
     names = sorted(path.name for path in written.iterdir())
     assert names == ["01_maps.ipynb", "02_data.ipynb", "03_model.ipynb", "environment.yml"]
+    packages = (written / "environment.yml").read_text()
+    assert packages == "dependencies:\n  - faiss-cpu>=1.12\n"  # Binder has no GPU
     for path in written.glob("*.ipynb"):
         notebook = read(path)
         assert notebook.metadata.kernelspec.name == "python3"
@@ -109,7 +112,28 @@ def test_the_links_open_the_notebook_of_the_chapter():
     }
 
 
-@pytest.mark.parametrize("name", ["", "cxr", "https://github.com/a/b", "a/b/c", "a b/c"])
+@pytest.mark.parametrize("name", ["notes.txt", "chapter.ipynb", "exercises/notes.ipynb"])
+def test_a_folder_that_holds_other_files_is_refused_and_stays(written, name):
+    other = written / name
+    other.parent.mkdir(exist_ok=True)
+    other.write_text("mine")
+    with pytest.raises(InputError, match=f"out holds {name} and would be replaced as a whole"):
+        write_notebooks(written, "someone/cxr")
+    assert other.read_text() == "mine"
+
+
+def test_neither_a_file_nor_the_repository_itself_is_replaced(written):
+    with pytest.raises(InputError, match=r"environment\.yml is a file: name a folder"):
+        write_notebooks(written / "environment.yml", "someone/cxr")
+    with pytest.raises(InputError, match="would be replaced as a whole"):
+        write_notebooks(Path(), "someone/cxr")
+    assert Path("book/01_maps.py").exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "cxr", "https://github.com/a/b", "a/b/c", "a b/c", "a/..", "a/b.git", "é/b", "a/b\n"],
+)
 def test_what_names_no_repository_is_refused(name):
     with pytest.raises(InputError, match="write OWNER/NAME in --repository or CXR_MTL_REPOSITORY"):
         check_repository(name)

@@ -46,8 +46,8 @@ def states(*records, reason=None):
 
 def test_the_line_of_a_lesson_tells_time_memory_machine_and_date():
     assert lesson_line(record()) == (
-        "*The last execution of this chapter took 49 s and at most 1.5 GiB of memory, "
-        "on 2 cores (Intel Chip, no GPU), 2 January 2026.*"
+        "*The last execution of this page took 49 s, without what earlier ones had left, and at "
+        "most 1.5 GiB of memory, on 2 cores (Intel Chip, no GPU), 2 January 2026.*"
     )
 
 
@@ -55,7 +55,7 @@ def test_the_line_of_a_lesson_tells_time_memory_machine_and_date():
     ("seconds", "words"), [(0.4, "0 s"), (89.0, "89 s"), (90.0, "1.5 min"), (5400.0, "1.5 h")]
 )
 def test_a_time_has_the_unit_that_suits_it(seconds, words):
-    assert f"took {words} and" in lesson_line(record(wall_seconds=seconds))
+    assert f"took {words}, " in lesson_line(record(wall_seconds=seconds))
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,11 @@
 """This run against the reference: what is compared, what is shown, what is only counted."""
 
+from types import SimpleNamespace
+
 import pytest
 
-from cxr_mtl.comparison import BEYOND
+from cxr_mtl import book_extension
+from cxr_mtl.comparison import BEYOND, EQUAL, UNKNOWN
 from cxr_mtl.reference import (
     ROWS,
     compare_with_reference,
@@ -105,6 +108,16 @@ def test_stale_stages_of_either_run_are_not_compared(study, monkeypatch):
     assert "m19" not in text
 
 
+def test_seeds_measured_by_a_stale_stage_are_not_known(study):
+    mine = states(epochs=5)
+    mine["09_ablations"] = state("09_ablations", "its code changed")
+    comparison = compared(study, mine)
+    assert set(comparison.numbers["stage"]) == {"05_retrieval"}
+    assert set(comparison.numbers["verdict"]) == {EQUAL, UNKNOWN}
+    assert comparison.numbers["seed_sd"].isna().all()
+    assert BEYOND not in reference_section(comparison, "05_retrieval", "")
+
+
 def test_a_reference_that_is_not_there_is_one_sentence(study):
     comparison = compared(study, reference="other")
     sentence = "There is no run *other* to compare with: `cxr-mtl book --run other` makes it."
@@ -119,6 +132,18 @@ def test_damaged_results_of_either_run_are_one_sentence(study):
     (study / "runs/demo/results/05_retrieval.json").write_text("[{")
     sentence = reference_summary(compared(study), "")
     assert sentence.startswith("Nothing is compared: runs/demo/results/05_retrieval.json is not")
+
+
+def test_the_page_of_an_earlier_build_goes_where_nothing_is_compared(study):
+    (study / "_static").mkdir()
+    page = study / "_static/compare.html"
+    for comparison in (None, compared(study, reference="other")):
+        page.write_text("old numbers")
+        edition = SimpleNamespace(comparison=comparison)
+        builder = SimpleNamespace(format="html")
+        app = SimpleNamespace(cxr_mtl_edition=edition, builder=builder, outdir=study)
+        book_extension._write_compare_page(app, None)
+        assert not page.exists()
 
 
 def test_the_summary_counts_and_the_page_holds_every_number(study):

@@ -114,6 +114,24 @@ def test_what_is_no_manifest_is_refused(tmp_path, text):
         manifest_values(path)
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"parts": []},
+        {"parts": {"library": None}},
+        {"versions": None},
+        {"hardware": "a"},
+        {"git": 3},
+    ],
+)
+def test_an_entry_edited_by_hand_is_refused_before_anything_runs(study, tmp_path, damage):
+    path = tmp_path / "manifest.json"
+    path.write_text(json.dumps({"01_data": {"parameters": {}, **damage}}))
+    with pytest.raises(InputError, match=r"manifest\.json is no manifest of a run"):
+        run_chapters(str(path), "new", console=Console(quiet=True))
+    assert not Path("runs/new").exists()
+
+
 def test_a_missing_manifest_is_named(study):
     with pytest.raises(InputError, match=r"runs/other/manifest\.json is missing"):
         run_chapters("runs/other/manifest.json", "new", console=Console(quiet=True))

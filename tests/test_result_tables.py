@@ -8,6 +8,7 @@ from cxr_mtl.errors import InputError
 from cxr_mtl.result_tables import (
     NOT_TRAINED,
     cell,
+    half_up,
     metric_name,
     model_name,
     p_text,
@@ -55,6 +56,10 @@ def test_what_lies_half_way_is_rounded_up_whatever_its_last_bits(value):
 
 def shown(records):
     return dict(results_table(records, {"metric": metric_name}).data.iloc[0])
+
+
+def test_a_small_number_keeps_its_digits():
+    assert f"{half_up(2.5e-15):.1e}" == "2.5e-15"
 
 
 def test_an_arrow_says_on_which_side_of_the_fine_tuned_model_a_tested_value_lies():

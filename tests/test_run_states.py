@@ -172,6 +172,21 @@ def test_an_entry_of_another_version_is_named_with_what_it_lacks(study):
     assert "(hardware.memory_gib)" in second
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("started", "yesterday"), ("started", "2026-01-01T00:00:00"), ("wall_seconds", float("nan"))],
+)
+def test_a_time_that_the_pages_could_not_write_is_damage(study, field, value):
+    set_field(study, "02_model", field, value)
+    assert f"is damaged or of another version ({field})" in reasons(study)[1]
+
+
+def test_a_value_of_another_type_is_named(study):
+    set_field(study, "02_model", "parameters", {"count": "three"})
+    assert reasons(study)[1].startswith("runs/demo/manifest.json: count = 'three' is not of type")
+    assert read_states("demo", read_chapters(study / "book"), study)["02_model"].record is None
+
+
 def test_a_record_that_does_not_know_its_notebook_is_believed(study):
     set_field(study, "02_model", "executed", None)
     assert reasons(study) == [None, None]
@@ -207,5 +222,7 @@ def test_a_run_that_is_not_there_is_not_made(study):
 def test_the_remedy_keeps_the_values_of_the_run_where_its_manifest_tells_them(study):
     repeating = "cxr-mtl book --profile runs/demo/manifest.json --run demo"
     assert mending_command("demo", study) == repeating
-    (study / "runs/demo/manifest.json").write_text("{")
-    assert mending_command("demo", study) == "cxr-mtl book --run demo"
+    for text in ("{", '{"a": {"parameters": {"seed": 1}}, "b": {"parameters": {"seed": 2}}}'):
+        (study / "runs/demo/manifest.json").write_text(text)
+        assert mending_command("demo", study) == "cxr-mtl book --profile PROFILE --run demo"
+    assert mending_command("other", study) == "cxr-mtl book --run other"

@@ -4,7 +4,7 @@ import textwrap
 
 import pandas as pd
 
-from cxr_mtl.showcase import showcase_studies
+from cxr_mtl.showcase import CAPTION_WIDTH, showcase_studies
 
 
 def coded(*codes):
@@ -42,7 +42,7 @@ def test_headings_come_by_frequency_and_no_more_than_asked_for():
         "normal",
         *(f"H{n:02}/left" for n in range(5)),
     ]
-    assert len(showcase_studies(coded(*rows), 0)) == 1 + 40
+    assert len(showcase_studies(coded(*rows), 0)) == 1 + 19
 
 
 def test_the_same_seed_shows_the_same_studies():
@@ -67,9 +67,9 @@ def test_long_lines_of_a_caption_are_wrapped_and_cut():
     lines = showcase_studies(studies, 0)["caption"].iloc[1].splitlines()
     assert lines[:2] == ["Nodule", "study 1"]
     assert len(lines) == 4
-    assert lines[2] == textwrap.wrap(impression, 34)[0]
+    assert lines[2] == textwrap.wrap(impression, CAPTION_WIDTH)[0]
     assert lines[3].endswith(" …")
-    assert max(map(len, lines)) <= 34
+    assert max(map(len, lines)) <= CAPTION_WIDTH
 
 
 def test_without_a_normal_study_the_findings_are_shown_alone():

@@ -11,7 +11,9 @@ from cxr_mtl.stages import (
     read_chapters,
     read_exercises,
     read_stages,
+    recorded,
     stage_parts,
+    why_stale,
 )
 
 HEADER = """\
@@ -145,6 +147,36 @@ def test_the_key_follows_what_path_parameters_point_to_and_not_the_runs_folder(t
     second = key()
     (tmp_path / "images/1.png").write_text("x")
     assert len({first, second, key()}) == 3
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        3,
+        [],
+        {},
+        {"parts": {}},
+        {"parts": [], "left": {}},
+        {"parts": {"code": None, "library": None}, "left": {}},
+    ],
+)
+def test_a_damaged_entry_of_the_manifest_is_a_reason_to_run_again(tmp_path, entry):
+    write_chapter(tmp_path, "01_a")
+    chapter = read_chapter(tmp_path / "01_a.py")
+    run = Run(tmp_path / "run")
+    (run / "01_a.ipynb").touch()
+    run.write_stage("01_a", entry)
+    parts = stage_parts(chapter, {"run_dir": "x"}, run)
+    reason = why_stale(chapter, parts, recorded(run, "01_a"), run)
+    assert reason == "its entry in the manifest is damaged"
+
+
+def test_a_manifest_that_is_none_is_named(tmp_path):
+    run = Run(tmp_path / "run")
+    assert recorded(run, "01_a") is None
+    (run / "manifest.json").write_text("[]")
+    with pytest.raises(InputError, match=r"manifest\.json is no manifest: delete it"):
+        recorded(run, "01_a")
 
 
 def test_a_needed_file_that_is_missing_is_named(tmp_path):

@@ -154,10 +154,10 @@ print(
 )
 
 # %% [markdown] tags=["solution"]
-# *The heart is normal* comes after *No acute disease*, so many findings win; but any impression that
-# begins with a *T* and a later second letter, or a digit against a letter, decides otherwise. Nothing
-# fails, nothing is printed, and the model reads another text. That is why the book names its choice of
-# sections as a parameter, and counts.
+# *The heart is normal in size* comes after *No acute disease*, so these findings are kept. *Heart size is
+# normal* comes before it: the findings are lost, and the three words of the impression are all that the
+# model reads. Nothing fails, nothing is printed. That is why the book names its choice of sections as a
+# parameter, and counts.
 
 # %% tags=["check"]
 for findings, impression in both.to_numpy():
@@ -288,8 +288,10 @@ for name, split in splits.items():
 
 # %% [markdown] tags=["solution"]
 # Together the leak is 0 by construction. It has a price: the largest groups are the standard sentences
-# of normal chests, and each of them goes to one side as a whole. A test part drawn like this has more
-# different reports than the collection, so its results are not those of a random study. The library's
+# of normal chests, and each of them goes to one side as a whole. The share of normal studies and the share
+# of reports that repeat therefore change from seed to seed by more than in a random split. And a random
+# test part leaves most twins behind in training, while this one keeps all of its own: it has fewer
+# different reports, and with them a lower duplicate ceiling. The library's
 # `split_studies(..., duplicates="together")` meets exact numbers of test studies per class besides, which
 # needs a search.
 
@@ -325,13 +327,13 @@ print("ex-01-split: passed")
 # :label: ex-01-near
 #
 # *An afternoon.* The duplicate ceiling of the chapter counts reports that are equal word for word.
-# *No acute disease* and *No acute disease is seen* are not, yet no system will tell the images of such
-# reports apart.
+# *No acute disease* and *No acute disease is seen* are not, yet nothing in an image says which of the two
+# was written.
 #
 # Take a report as the set of its words after `normalise_text`, split at white space. Two reports $A$ and
 # $B$ have the Jaccard similarity $|A \cap B| / |A \cup B|$. If a query's report has $n$ reports in the
-# collection (itself included) with a similarity of at least `threshold`, an exact match finds the
-# right one with probability $1/n$ at best.
+# collection (itself included) with a similarity of at least `threshold`, count the exact match as found
+# with probability $1/n$, as if the $n$ could not be told apart.
 #
 # Write `near_ceiling(texts, threshold)`: the mean of $1/n$ over all texts. It must be fast enough for
 # 4,000 texts, so without a loop over pairs. Then draw the ceiling against the threshold for the
@@ -382,7 +384,9 @@ pd.Series(
 # [the chapter on evidence](../08_evidence) does.
 #
 # A threshold on words does not know negation: *effusion* and *no effusion* are close. What you measured is
-# how similar the reports *read*, not how similar they *are*.
+# how similar the reports *read*, not how similar they *are*. And only at a threshold of 1 is it a true
+# ceiling. Below it the relation is not transitive: $A$ may be like $B$ and $B$ like $C$, but $A$ not like
+# $C$, so "cannot be told apart" is a rule of thumb there and not a bound.
 
 # %% tags=["check"]
 toy = ["a b c", "C b a", "a b c d", "x", "x y"]

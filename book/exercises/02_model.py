@@ -227,8 +227,8 @@ print("ex-02-count: passed")
 # :label: ex-02-loops
 #
 # *Half an hour.* Write {eq}`eq-clip` as it stands, with loops over $i$ and $j$, numbers instead of
-# matrices, and `math.exp` and `math.log` alone: `clip_by_loops(v, t, tau)` for two tensors [N, d]. Do not
-# forget that $v_i$ and $t_i$ are L2-normalised.
+# matrices, and the functions of `math` alone: `clip_by_loops(v, t, tau)` for two tensors [N, d], which
+# returns a float. Do not forget that $v_i$ and $t_i$ are L2-normalised.
 #
 # Then try it with a temperature of 0.001. What fails, and what does the library do about it?
 #
@@ -353,7 +353,7 @@ contribution_by_hand()
 # The study at 90° sees three equal scores, so each of its two positives has the share 1/3, and the mean of
 # two equal terms is one of them. The normal one has no positive: it contributes nothing itself, but stands
 # in the denominator of the others, at 0° with $e^{-1}$. An average over two positives, not a sum: a
-# label that fills the batch does not weigh more for it.
+# study does not weigh more because many others share its label.
 
 # %% tags=["check"]
 angles = torch.tensor([0, 0, math.pi / 2, math.pi], dtype=torch.float64)
@@ -393,7 +393,7 @@ print("ex-02-supcon: passed")
 # column $j$.
 #
 # Write `clip_gradient(logits)` for [N, N] logits, without autograd. What do its entries sum to, and
-# what does a report that is word for word the own one, but of another study, feel?
+# what is the gradient at an image and a report that is word for word its own, but of another study?
 #
 # The check compares it with autograd.
 # ```

@@ -292,7 +292,6 @@ def shrunk(weights: LossWeights) -> LossWeights:
 # trainings differ.
 
 # %% tags=["check"]
-within = {name: low + 1e-9 for name, (low, _) in RANGES.items()}
 for weights in (PAPER_WEIGHTS, LossWeights(1.0, 0.5, 2.0)):
     small = shrunk(weights)
     ratios = [getattr(small, n) / getattr(weights, n) for n in RANGES]

@@ -74,8 +74,8 @@ scores.shape
 # of 1/rank.
 #
 # Write `recall_at_k(ranks, k)` and `mean_reciprocal_rank(ranks)` for an array of ranks [queries].
-# The check compares both with the library on the strict scores. Which of the two notices that a
-# study has risen from rank 40 to rank 11?
+# The check compares both with the library on the strict scores. Which of recall@10 and the mean
+# reciprocal rank notices that a study has risen from rank 40 to rank 11, and how much?
 # ```
 
 # %% [markdown]
@@ -98,6 +98,11 @@ def mean_reciprocal_rank(ranks: np.ndarray) -> float:
     return float((1 / ranks).mean())
     ### END SOLUTION
 
+
+# %% [markdown] tags=["solution"]
+# Recall@10 does not move. The query's reciprocal rank gains $1/11 - 1/40 \approx 0.066$, an eighth of
+# what it gains by rising from rank 2 to rank 1: the mean reciprocal rank sees every rank, and hardly
+# any but the first few.
 
 # %% tags=["check"]
 # A little noise parts equal scores: ties are a later exercise.
@@ -460,7 +465,10 @@ def exact_p(a: np.ndarray, b: np.ndarray) -> float:
 # that p is never 0.
 
 # %% tags=["check"]
-others = reciprocal_ranks(base["image"], base["text"], "image_to_text")
+values, others = (
+    reciprocal_ranks(model["image"], model["text"], "image_to_text")
+    for model in (tuned, base)
+)
 rng = np.random.default_rng(seed)
 for _ in range(3):
     some = rng.choice(len(values), 9, replace=False)

@@ -323,7 +323,9 @@ print("trustworthiness: passed")
 # Write `silhouette(points, groups)` for points [n, d] and whole numbers [n], by Euclidean distance.
 # The check compares it with scikit-learn. Then it draws Gaussian noise, in which there is nothing
 # to find, groups it by $k$-means, in the space and on its t-SNE map, and takes the silhouette of
-# both. Predict both numbers.
+# both. Predict both numbers. To see such noise, draw two maps of 200 random vectors with random labels,
+# at perplexity 5 and 30: `embedding_map(vectors, labels, seed, perplexity)` makes one, and
+# `embedding_maps(maps, labels)` draws a dictionary of them by their titles.
 # ```
 
 # %% [markdown]
@@ -484,6 +486,9 @@ pd.Series(trusts, name="trustworthiness").rename_axis("step").round(3)
 ### END SOLUTION
 
 # %% [markdown] tags=["solution"]
+# The rate of 20 looks large. But $p$ and $q$ sum to 1 over all pairs, so that each entry is small, and with
+# it the gradient.
+#
 # The gradient pulls a pair together where $p_{ij} > q_{ij}$ and pushes it apart where it is less.
 # The factor $w_{ij}$ is nearly zero for far pairs, so how far groups lie from each other hardly
 # counts. Libraries begin with $p$ multiplied by 12 (early exaggeration) for some hundred steps,

@@ -418,7 +418,7 @@ print("ex-07-heads: passed")
 # bytes of `batch` products [rows, inner] times [inner, columns], if every operand is read once and
 # every result written once; and `floor_seconds(flops, moved, peak, bandwidth)`. The check applies
 # them to the keys of BiomedCLIP's image tower, and to the scores of a single query without keys, on
-# an NVIDIA A100 as specified: 312 TFLOP/s in bfloat16 and 2.0 TB/s.
+# an NVIDIA A100 with 80 GB as specified: 312 TFLOP/s in bfloat16 and 2.0 TB/s.
 # ```
 
 # %% [markdown]

@@ -62,7 +62,7 @@ for name in ("fine_tuned", base):
 # :label: ex-08-none
 #
 # *Two minutes.* A model has no hit in 400 queries. The bootstrap's interval is from 0 to 0, but the
-# 401st query may well be a hit. Which hit rates are still plausible?
+# 401st query may still be a hit. Which hit rates are still plausible?
 #
 # Write `highest_rate(n)`: the rate at which no hit in `n` independent queries still has a
 # probability of 5 %. Compare it with $3/n$.
@@ -304,6 +304,14 @@ def adjusted(p):
     ### END SOLUTION
 
 
+# %% [markdown] tags=["solution"]
+# Why it is allowed: take the set of all hypotheses that are true, $s$ of them. By Bonferroni the
+# smallest of their p-values times $s$ is at most 0.05 in at most 5 % of the cases, however they depend on
+# each other. Otherwise this set is not rejected, and then none of its members is. Holm need not go through
+# all sets: of those that share a smallest p, the largest set has the highest value, and it holds all p-values
+# from there upwards. These are his products, and the greatest of them up to a hypothesis decides about it.
+
+
 # %% tags=["check"]
 def by_closed_testing(p):
     sets = [
@@ -507,8 +515,9 @@ def curse(truth, error, rows, tables, rng):
 
 # %% [markdown] tags=["solution"]
 # Whoever reports the best row, or only the rows with a star, reports too much, though every single
-# row is right on average. The rows of a real table share their queries and are not independent: the
-# curse is then weaker, not gone.
+# row is right on average. The rows of a real table share their queries and are not independent. Where
+# they rise and fall together, the best of them is less exaggerated; the mean of the significant ones stays
+# as it is, since it asks for no other row.
 
 
 # %% tags=["check"]
@@ -549,8 +558,8 @@ print("ex-08-curse: passed")
 # :label: ex-08-clusters
 #
 # *An afternoon.* The book's bootstrap draws studies as if they were independent. But studies with
-# the same report, word for word, stand or fall together where a report is the query. Draw whole
-# *clusters* instead: all studies of one text, or none of them.
+# the same report, word for word, ask the same question where a report is the query, and get one answer for
+# all. Draw whole *clusters* instead: all studies of one text, or none of them.
 #
 # Write `cluster_interval(values, clusters, resamples, rng)`: a value and the cluster of each study,
 # [n] each (a cluster is any number or text), the number of resamples and a generator -> the two ends
@@ -579,9 +588,11 @@ def cluster_interval(values, clusters, resamples, rng):
 
 # %% [markdown] tags=["solution"]
 # A mean of $n/2$ pairs of equal values knows no more than $n/2$ values: the honest interval is
-# $\sqrt 2$ times as wide. In a run it matters how many studies share a text, and whether their values
-# are alike. Clusters of unequal size add a little width of their own, for the number of studies in a
-# resample varies.
+# $\sqrt 2$ times as wide. In general, let the values of studies of one text have the correlation $\rho$,
+# and let a study stand in a cluster of $m$ on average (over the studies: $\sum_c n_c^2 / n$). Then the
+# variance is about $1 + \rho (m - 1)$ times that of independent values, the *design effect*. In a run $m$ is
+# near 1 where few texts repeat. And $\rho$ may be small: the studies of one text are looked for in one order
+# of the images, but each waits for an image of its own, and the places are few.
 
 
 # %% tags=["check"]

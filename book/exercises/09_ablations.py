@@ -365,9 +365,12 @@ print("ex-09-many: passed")
 # test studies.
 #
 # Write `mrr_of(alpha, part)`, the mean of `study_mrr` over the studies of the split `part` under the
-# mixed weights (`interpolated`, `embed_rows` and the tables above are all you need), and
-# `choose(alphas)`: the one of `alphas` with the highest value on the validation studies, the smallest
-# where several are equal. `cache` keeps what was computed once.
+# mixed weights, and `choose(alphas)`: the one of `alphas` with the highest value on the validation studies,
+# the smallest where several are equal. You need three functions of the library:
+# `interpolated(start, trained, alpha)` makes the mixed layer, which then goes `.to(device)`;
+# `embed_rows(layer, features, rows, device)` embeds the studies at these places of the table, a tensor of
+# whole numbers, and returns images and reports; and `study_mrr(images, reports)` takes these. `cache` keeps
+# what was computed once.
 # ```
 
 # %% [markdown]
@@ -559,7 +562,9 @@ def difference_interval(a, b):
 # The solution adds three variances, as Satterthwaite did: of the seeds of either recipe, and of the
 # queries. The first two hold some of the rest that the third holds too, which makes the interval a
 # little too wide. Degrees of freedom are mostly those of the seeds: with two or three the factor is
-# large, and should be. Queries cancel in the difference, seeds do not.
+# large, and should be. Queries cancel in the difference, seeds do not. A percentile bootstrap over seeds
+# and queries is too narrow with five seeds: resampled, they vary by $(S - 1)/S$ of their variance, and it
+# knows no Student's factor. It passes the check only just, or not.
 
 
 # %% tags=["check"]

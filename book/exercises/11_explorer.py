@@ -235,8 +235,10 @@ print("ex-11-best: passed")
 #
 # $$ \text{CSLS}_{ij} = 2 s_{ij} - r_i - c_j, $$
 #
-# with $r_i$ the mean of the `k` highest of row $i$ of the scores $s$, and $c_j$ of column $j$. Write
-# `csls(scores, k)`. Does it make the hubs smaller, and does the own study come earlier?
+# with $r_i$ the mean of the `k` highest of row $i$ of the scores $s$, and $c_j$ of column $j$ (Conneau et
+# al., 2018, arXiv:1710.04087). Write `csls(scores, k)`. Does it make the hubs smaller, and does the own study
+# come earlier? The lines below your functions print it, with your `own_rank` of
+# the first exercise.
 #
 # The check compares with FAISS, with scikit-learn's neighbours, and on a hub made by hand.
 # ```
@@ -278,12 +280,13 @@ for name, scores in {
 
 # %% [markdown] tags=["solution"]
 # A query's own term $r_i$ changes no order of its answers; it is there so that the correction is the same
-# in both directions. What acts is $c_j$, which takes from a report what it gives to everyone. Whether the own
-# study comes earlier is printed above. It need not: a hub is one reason of several to be found late.
+# in both directions. What acts is $c_j$, which takes from a report what it gives to everyone. Whether the hubs
+# shrink and the own study comes earlier is printed above. Neither need: $c_j$ looks at the nearest $k$
+# queries only, and a hub is one reason of several to be found late.
 #
 # It has a price: $c_j$ is made of *other queries*. A score for one query then depends on which others
-# were asked, and a table with it cannot be compared with one without. In a paper it must be said; on test
-# queries that are not all there at once it cannot be done.
+# were asked, and a table with it cannot be compared with one without. In a paper it must be said. Where
+# queries come one by one, $c_j$ must be taken from others, for example those of the validation studies.
 
 # %% tags=["check"]
 index = faiss.IndexFlatIP(t.shape[1])

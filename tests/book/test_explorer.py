@@ -113,6 +113,9 @@ def test_order_rank_and_precision_are_those_of_brute_force(page, protocol):
         assert rank <= (expected > expected[row] - 1e-6).sum()
         precision = np.mean(labels[found] == labels[row])
         assert f"Precision among the 20: {precision:.3f}" in text
+        all_scores = [scores(data["run"], key, query, protocol, i) for i in range(len(numbers))]
+        ranks = [(row > row[i] + 1e-6).sum() + 1 for i, row in enumerate(all_scores)]
+        assert f"Median over all queries: {np.median(ranks):g}." in text
 
 
 def test_an_image_finds_reports_each_marked_as_own_study_or_by_its_label(page):

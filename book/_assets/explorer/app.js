@@ -152,6 +152,17 @@
       map.show(points, typed ? null : row, top.map((item) => item.row));
     }
 
+    const typical = {};
+
+    /** The median rank of the own study over all queries like this one; worked out once. */
+    function typicalRank() {
+      const vectors = vectorsOf(state.model);
+      const kind = explorer.itemKind(state.protocol, state.query);
+      const key = [state.model, state.protocol, state.query].join(" ");
+      typical[key] ??= explorer.medianRank(vectors[state.query], vectors[kind]);
+      return typical[key];
+    }
+
     /** What was found: the announcement, and the facts of own rank and precision. */
     function summary(row, ranked, top, items) {
       const among = `among ${ranked.length} ${items}`;
@@ -168,6 +179,7 @@
         `${counted} for the ${state.query} of study ${study} ${among}`,
         [
           own ? `Own study: rank ${own.rank} of ${ranked.length}${ties}` : "Own study: left out",
+          ...(own ? [`Median over all queries: ${typicalRank()}`] : []),
           `Precision among the ${top.length}: ${(count(label) / top.length).toFixed(3)} ` +
             `(${count(label)} ${data.labels[label]})`,
         ],

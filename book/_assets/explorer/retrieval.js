@@ -70,5 +70,17 @@
     return { rank: place + 1, tied: tied.length - 1 };
   }
 
-  Object.assign(explorer, { bytesOf, openModel, itemKind, ranking, rankOf });
+  /** The median, over all queries, of the rank of the item in the query's own row. */
+  function medianRank(queries, items) {
+    const ranks = queries.map((query, row) => {
+      const own = dot(query, items[row]);
+      const higher = items.filter((item, other) => other !== row && dot(query, item) > own + TIED);
+      return higher.length + 1;
+    });
+    ranks.sort((a, b) => a - b);
+    const middle = (ranks.length - 1) / 2;
+    return (ranks[Math.floor(middle)] + ranks[Math.ceil(middle)]) / 2;
+  }
+
+  Object.assign(explorer, { bytesOf, openModel, itemKind, medianRank, ranking, rankOf });
 })();
