@@ -8,5 +8,14 @@ function focusWhatScrolls() {
     }
   }
 }
-window.addEventListener("load", focusWhatScrolls);
+
+// On a phone, figures wider than this many pixels scroll; smaller ones shrink and stay readable.
+const READABLE_WHEN_SHRUNK = 620;
+
+window.addEventListener("load", () => {
+  for (const figure of document.querySelectorAll(".bd-article .cell_output img")) {
+    figure.classList.toggle("wide", figure.naturalWidth > READABLE_WHEN_SHRUNK);
+  }
+  focusWhatScrolls();
+});
 window.addEventListener("resize", focusWhatScrolls);
