@@ -71,7 +71,7 @@ def write_teaching_notebooks(
 
 
 def student_notebook(page: Chapter, run: Run, state: StageState, words: BookWords) -> NotebookNode:
-    """A page of exercises with `...` in the place of each solution, without outputs.
+    """A page of exercises with a stub in the place of each solution, without outputs.
 
     Raises:
         InputError: an exercise is malformed, or its text has no plain form.
