@@ -26,7 +26,6 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from safetensors.numpy import save_file
 
 from cxr_mtl.backbones import load_backbone
 from cxr_mtl.bounds import bound_records
@@ -34,7 +33,7 @@ from cxr_mtl.controls import control_embeddings
 from cxr_mtl.evaluation import evaluate_tables, reciprocal_ranks
 from cxr_mtl.features import embed, pick_device
 from cxr_mtl.figures import LABEL_NAMES, contact_sheet, use_theme
-from cxr_mtl.files import read_json, read_table, write_beside
+from cxr_mtl.files import read_json, read_table
 from cxr_mtl.fine_tuned import load_fine_tuned
 from cxr_mtl.marks import mark_differences
 from cxr_mtl.metrics import TIE_TOLERANCE, recall_at_k
@@ -48,6 +47,7 @@ from cxr_mtl.result_tables import (
 from cxr_mtl.retrieval import Index, fused_vectors, normalised
 from cxr_mtl.runs import Run
 from cxr_mtl.significance import compare_models
+from cxr_mtl.stored_embeddings import store_embeddings
 from cxr_mtl.uncertainty import Bootstrap
 
 use_theme()
@@ -159,16 +159,15 @@ pd.Series(
 ).to_frame("").style.format("{:.3g}")
 
 # %% [markdown]
-# In the demo edition with seed 0 an abnormal query gets normal answers, and that is no error of the
-# program. The study is abnormal by its index terms because of one old calcified granuloma, a dot in the upper lung on the
-# left of the picture; its report goes on to say that nothing acute is there. The label is binary, the
-# picture is nearly that of a normal chest, and the model ranks by the whole of it. The similarities are
-# all high and differ in the second or third digit, since the small model sees all phantoms as alike, so
-# details decide the order. The query's own study stands at place
+# An abnormal query may well get normal answers, and that is no error of the program. The label is
+# binary: one old calcified granuloma makes a study abnormal as a large effusion does, although the
+# picture is nearly that of a normal chest, and the model ranks by the whole of it. Look at the
+# similarities, too: where they lie close together, as those of a small model do that sees all phantoms
+# as alike, details decide the order. The query's own study stands at place
 # {num}`05_retrieval?metric=example_place`; over all image queries its median place is
-# {num}`05_retrieval?metric=median_place:.3g`. Such a miss is a minority: none of the
-# first answers has the query's label in {num}`05_retrieval?metric=all_missed&label=1:.1%` of the abnormal
-# and {num}`05_retrieval?metric=all_missed&label=0:.1%` of the normal queries.
+# {num}`05_retrieval?metric=median_place:.3g`. None of the first answers has the query's label in
+# {num}`05_retrieval?metric=all_missed&label=1:.1%` of the abnormal and
+# {num}`05_retrieval?metric=all_missed&label=0:.1%` of the normal queries: one example says little.
 #
 # ## Break it, then mend it
 #
@@ -437,13 +436,7 @@ show(3, "fused")
 show(3, "cross_modal")
 
 # %% tags=["hide-cell"]
-with write_beside(run / "embeddings") as folder:
-    folder.mkdir()
-    for name, (v, t) in embeddings.items():
-        save_file(
-            {"image": v, "text": t},
-            folder / f"{name.replace('/', '_')}.safetensors",
-        )
+store_embeddings(run / "embeddings", embeddings)
 run.write_results(
     "05_retrieval",
     [

@@ -64,7 +64,6 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from safetensors.numpy import load_file
 
 from cxr_mtl.backbones import load_backbone
 from cxr_mtl.explorer_data import model_entry, write_bundle
@@ -72,6 +71,7 @@ from cxr_mtl.files import read_json, read_table
 from cxr_mtl.fine_tuned import load_fine_tuned
 from cxr_mtl.retrieval import normalised
 from cxr_mtl.runs import Run
+from cxr_mtl.stored_embeddings import stored_embeddings
 from cxr_mtl.text_onnx import (
     OnnxTextTower,
     export_text_tower,
@@ -95,13 +95,12 @@ run = Run(run_dir)
 studies = read_table(run / "studies.parquet")
 test = studies[studies["split"] == "test"].reset_index(drop=True)
 about = read_json(run / "models.json")
-base, general = about["fine_tuned_from"], about["general"]
+base = about["fine_tuned_from"]
 maps = read_table(run / "tsne.parquet")
-files = {
-    name: run / "embeddings" / f"{name.replace('/', '_')}.safetensors"
-    for name in ("fine_tuned", base["name"], general["name"])
-}
-models = [model_entry(name, file, maps, test) for name, file in files.items()]
+embeddings = stored_embeddings(run / "embeddings", about)
+models = [
+    model_entry(name, pair, maps, test) for name, pair in embeddings.items()
+]
 
 # %% [markdown]
 # ### The text tower leaves Python
@@ -129,10 +128,7 @@ print(
 
 # %%
 if tower:
-    v, t = (
-        normalised(load_file(files["fine_tuned"])[kind])
-        for kind in ("image", "text")
-    )
+    v, t = map(normalised, embeddings["fine_tuned"])
     ids = backbone.tokenize(list(test["text"]))
     again = OnnxTextTower(tower).embed(ids)
     difference = float(np.abs(again - t).max())

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from PIL import Image
-from safetensors.numpy import load_file
 
 from cxr_mtl.errors import InputError
 from cxr_mtl.files import write_beside
@@ -21,6 +20,7 @@ from cxr_mtl.images import read_image
 from cxr_mtl.result_tables import readable
 from cxr_mtl.retrieval import Vectors, normalised
 from cxr_mtl.scripts import assignment
+from cxr_mtl.stored_embeddings import Pair
 
 FORMAT = 1
 THUMBNAIL, JPEG_QUALITY = 112, 80
@@ -55,24 +55,25 @@ def study_entries(test: pd.DataFrame) -> list[dict[str, Any]]:
     return [{"study": str(s), "label": int(label), "report": text} for s, label, text in rows]
 
 
-def model_entry(name: str, embeddings: Path, maps: pd.DataFrame, test: pd.DataFrame) -> dict:
+def model_entry(
+    name: str, embeddings: Pair, maps: pd.DataFrame, test: pd.DataFrame
+) -> dict[str, Any]:
     """One model's L2-normalised embeddings, base64 of float32 [studies, dim], and its map.
 
     Args:
-        embeddings: file with `image` and `text` [studies, dim], in the order of `test`.
+        embeddings: of images and of reports, [studies, dim], in the order of `test`.
         maps: table of `model`, `study`, `x`, `y`.
 
     Raises:
         InputError: embeddings or map are not of the studies of `test`.
     """
-    stored = load_file(embeddings)
-    images, texts = normalised(stored["image"]), normalised(stored["text"])
+    images, texts = map(normalised, embeddings)
     places = maps[maps["model"] == name].astype({"study": str}).set_index("study")[["x", "y"]]
     studies = list(test["study"].astype(str))
     if not len(images) == len(texts) == len(studies) or sorted(places.index) != sorted(studies):
         raise InputError(
-            f"{embeddings} holds {len(images)} images and {len(texts)} reports and the map of "
-            f"{name} {len(places)} studies, not the same {len(studies)} test studies: run "
+            f"{name} has embeddings of {len(images)} images and {len(texts)} reports and a map of "
+            f"{len(places)} studies, not the same {len(studies)} test studies: run "
             "chapters 05 and 06 again"
         )
     return {

@@ -1,4 +1,4 @@
-"""The embeddings of the test studies that the retrieval chapter left, read again."""
+"""The embeddings of the test studies, as the retrieval chapter stores them and others read them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,11 +7,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 from cxr_mtl.errors import InputError
+from cxr_mtl.files import write_beside
 
 Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+
+def store_embeddings(folder: Path, embeddings: Mapping[str, Pair]) -> None:
+    """Write image and report embeddings, both [studies, dim], of models by name; all or none."""
+    with write_beside(folder) as beside:
+        beside.mkdir()
+        for name, (images, texts) in embeddings.items():
+            save_file({"image": images, "text": texts}, _file(beside, name))
 
 
 def stored_embeddings(folder: Path, models: Mapping[str, Any]) -> dict[str, Pair]:
@@ -27,7 +36,7 @@ def stored_embeddings(folder: Path, models: Mapping[str, Any]) -> dict[str, Pair
     names = ("fine_tuned", models["fine_tuned_from"]["name"], models["general"]["name"])
     found = {}
     for name in names:
-        path = folder / f"{name.replace('/', '_')}.safetensors"
+        path = _file(folder, name)
         try:
             stored = load_file(path)
             found[name] = stored["image"], stored["text"]
@@ -36,3 +45,7 @@ def stored_embeddings(folder: Path, models: Mapping[str, Any]) -> dict[str, Pair
                 f"{path} is missing or damaged ({error}): run chapter 05_retrieval again"
             ) from error
     return found
+
+
+def _file(folder: Path, model: str) -> Path:
+    return folder / f"{model.replace('/', '_')}.safetensors"

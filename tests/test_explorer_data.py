@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from safetensors.numpy import save_file
 
 from cxr_mtl import explorer_data
 from cxr_mtl.errors import InputError
@@ -39,7 +38,6 @@ def three(tmp_path):
     test = pd.DataFrame(rows, columns=["study", "image", "label", "text"])
     rng = np.random.default_rng(0)
     vectors = {kind: rng.normal(size=(3, 4)).astype(np.float32) for kind in ("image", "text")}
-    save_file(vectors, tmp_path / "tuned.safetensors")
     maps = pd.DataFrame(
         {
             "model": ["tuned"] * 3 + ["other"],
@@ -52,8 +50,8 @@ def three(tmp_path):
 
 
 def entry(three, **changed):
-    test, _, maps, folder = three
-    given = {"name": "tuned", "embeddings": folder / "tuned.safetensors", "maps": maps}
+    test, vectors, maps, _ = three
+    given = {"name": "tuned", "embeddings": (vectors["image"], vectors["text"]), "maps": maps}
     return model_entry(**{**given, "test": test, **changed})
 
 
@@ -101,9 +99,9 @@ def test_a_map_follows_the_order_of_the_studies(three):
 
 def test_embeddings_or_a_map_of_other_studies_are_refused(three):
     test, _, maps, _ = three
-    with pytest.raises(InputError, match=r"tuned\.safetensors holds 3 images .* chapters 05 and"):
+    with pytest.raises(InputError, match=r"tuned has embeddings of 3 images .* chapters 05 and"):
         entry(three, test=test.iloc[:2], maps=maps[maps["study"] != "3"])
-    with pytest.raises(InputError, match="the map of tuned 2 studies"):
+    with pytest.raises(InputError, match=r"tuned has embeddings .* and a map of 2 studies"):
         entry(three, maps=maps.iloc[1:])
 
 

@@ -2,20 +2,22 @@
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
 
 from cxr_mtl.errors import InputError
-from cxr_mtl.stored_embeddings import stored_embeddings
+from cxr_mtl.stored_embeddings import store_embeddings, stored_embeddings
 
 MODELS = {"fine_tuned_from": {"name": "demo/biomed"}, "general": {"name": "demo-general"}}
 
 
 @pytest.fixture
 def folder(tmp_path):
-    for value, name in enumerate(("demo-general", "demo_biomed", "fine_tuned")):
-        image = np.full((2, 3), value, dtype=np.float32)
-        save_file({"image": image, "text": image + 10}, tmp_path / f"{name}.safetensors")
-    return tmp_path
+    images = {
+        name: np.full((2, 3), value, dtype=np.float32)
+        for value, name in enumerate(("demo-general", "demo/biomed", "fine_tuned"))
+    }
+    pairs = {name: (image, image + 10) for name, image in images.items()}
+    store_embeddings(tmp_path / "embeddings", pairs)
+    return tmp_path / "embeddings"
 
 
 def test_the_models_come_in_the_order_of_the_papers_columns(folder):

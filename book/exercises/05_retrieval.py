@@ -25,7 +25,6 @@ from math import comb
 import faiss
 import numpy as np
 import pandas as pd
-from safetensors.numpy import load_file
 from scipy.stats import norm, permutation_test
 
 from cxr_mtl import metrics, ranked
@@ -34,6 +33,7 @@ from cxr_mtl.files import read_json, read_table
 from cxr_mtl.retrieval import Index, fused_vectors, normalised
 from cxr_mtl.runs import Run
 from cxr_mtl.significance import paired_test
+from cxr_mtl.stored_embeddings import stored_embeddings
 from cxr_mtl.uncertainty import Bootstrap
 
 faiss.omp_set_num_threads(1)  # The sets are small: threads would wait.
@@ -54,14 +54,8 @@ studies = read_table(run / "studies.parquet")
 test = studies[studies["split"] == "test"].reset_index(drop=True)
 labels, own = test["label"].to_numpy(), np.arange(len(test))
 models = read_json(run / "models.json")
-names = ["fine_tuned", models["fine_tuned_from"]["name"]]
-tuned, base = (
-    load_file(
-        run / "embeddings" / f"{name.replace('/', '_')}.safetensors"
-    )
-    for name in names
-)
-v, t = normalised(tuned["image"]), normalised(tuned["text"])
+tuned, base, _ = stored_embeddings(run / "embeddings", models).values()
+v, t = map(normalised, tuned)
 scores = v @ t.T
 scores.shape
 
@@ -398,9 +392,7 @@ def bootstrap_interval(
 # 95 % bound on the share of misses is about $3/n$.
 
 # %% tags=["check"]
-values = reciprocal_ranks(
-    tuned["image"], tuned["text"], "image_to_text"
-)
+values = reciprocal_ranks(*tuned, "image_to_text")
 answer = bootstrap_interval(values, 4000, np.random.default_rng(seed))
 assert answer is not None, "bootstrap_interval returns nothing"
 book = Bootstrap(len(values), seed=seed).mean(values)
@@ -466,8 +458,7 @@ def exact_p(a: np.ndarray, b: np.ndarray) -> float:
 
 # %% tags=["check"]
 values, others = (
-    reciprocal_ranks(model["image"], model["text"], "image_to_text")
-    for model in (tuned, base)
+    reciprocal_ranks(*model, "image_to_text") for model in (tuned, base)
 )
 rng = np.random.default_rng(seed)
 for _ in range(3):

@@ -9,7 +9,7 @@
 #     language: python
 #     name: python3
 #   cxr_mtl:
-#     needs: [studies.parquet, embeddings, tsne.parquet]
+#     needs: [studies.parquet, models.json, embeddings, tsne.parquet]
 # ---
 
 # %% [markdown]
@@ -22,7 +22,6 @@
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.numpy import load_file
 from scipy.spatial.distance import cdist
 from scipy.special import rel_entr
 from scipy.stats import entropy
@@ -34,10 +33,11 @@ from sklearn.neighbors import kneighbors_graph
 from threadpoolctl import threadpool_limits
 
 from cxr_mtl.figures import embedding_maps, use_theme
-from cxr_mtl.files import read_table
+from cxr_mtl.files import read_json, read_table
 from cxr_mtl.maps import embedding_map, neighbour_label_accuracy
 from cxr_mtl.retrieval import fused_vectors, normalised
 from cxr_mtl.runs import Run
+from cxr_mtl.stored_embeddings import stored_embeddings
 
 # The sets are small: threads would wait for each other.
 threadpool_limits(1)
@@ -55,8 +55,9 @@ seed: int = 0  # seed of every random choice
 run = Run(run_dir)
 studies = read_table(run / "studies.parquet")
 labels = studies.loc[studies["split"] == "test", "label"].to_numpy()
-stored = load_file(run / "embeddings" / "fine_tuned.safetensors")
-fused = fused_vectors(stored["image"], stored["text"])
+models = read_json(run / "models.json")
+embeddings = stored_embeddings(run / "embeddings", models)
+fused = fused_vectors(*embeddings["fine_tuned"])
 tsne = read_table(run / "tsne.parquet")
 on_map = tsne.loc[tsne["model"] == "fine_tuned", ["x", "y"]].to_numpy()
 fused.shape, on_map.shape

@@ -23,7 +23,6 @@ import itertools
 import math
 
 import numpy as np
-from safetensors.numpy import load_file
 from scipy.integrate import quad
 from scipy.stats import binom, binomtest, norm
 from sklearn.metrics import ndcg_score
@@ -33,6 +32,7 @@ from cxr_mtl.files import read_json, read_table
 from cxr_mtl.retrieval import normalised
 from cxr_mtl.runs import Run
 from cxr_mtl.significance import holm, most_favourable_p, paired_test
+from cxr_mtl.stored_embeddings import stored_embeddings
 from cxr_mtl.uncertainty import Bootstrap
 
 # %% tags=["parameters"]
@@ -48,14 +48,14 @@ studies = read_table(run / "studies.parquet")
 test = studies[studies["split"] == "test"].reset_index(drop=True)
 labels, texts = test["label"].to_numpy(), test["text"]
 own = np.arange(len(test))
-base = read_json(run / "models.json")["fine_tuned_from"]["name"]
-scores = {}
-for name in ("fine_tuned", base):
-    file = f"{name.replace('/', '_')}.safetensors"
-    stored = load_file(run / "embeddings" / file)
-    scores[name] = (
-        normalised(stored["image"]) @ normalised(stored["text"]).T
-    )
+models = read_json(run / "models.json")
+base = models["fine_tuned_from"]["name"]
+embeddings = stored_embeddings(run / "embeddings", models)
+scores = {
+    name: normalised(embeddings[name][0])
+    @ normalised(embeddings[name][1]).T
+    for name in ("fine_tuned", base)
+}
 
 # %% [markdown]
 # ```{exercise} None of 400

@@ -22,7 +22,6 @@
 import math
 
 import numpy as np
-from safetensors.numpy import load_file
 from scipy.optimize import minimize_scalar
 from scipy.special import expit
 from scipy.stats import mannwhitneyu, norm
@@ -36,6 +35,7 @@ from cxr_mtl.files import read_json, read_table
 from cxr_mtl.fine_tuned import load_fine_tuned
 from cxr_mtl.records import find_record
 from cxr_mtl.runs import Run
+from cxr_mtl.stored_embeddings import stored_embeddings
 
 # %% tags=["parameters"]
 run_dir: str = "runs/demo"  # folder of this run
@@ -49,12 +49,10 @@ run = Run(run_dir)
 studies = read_table(run / "studies.parquet")
 test = studies[studies["split"] == "test"].reset_index(drop=True)
 labels = test["label"].to_numpy()
-backbone = load_backbone(
-    read_json(run / "models.json")["fine_tuned_from"]["source"]
-)
+models = read_json(run / "models.json")
+backbone = load_backbone(models["fine_tuned_from"]["source"])
 _, head = load_fine_tuned(run / "fine_tuned", backbone)
-stored = load_file(run / "embeddings" / "fine_tuned.safetensors")
-V, T = stored["image"], stored["text"]
+V, T = stored_embeddings(run / "embeddings", models)["fine_tuned"]
 logits = logits_of(head, V, T)
 classified = run.results("10_classifier")
 

@@ -9,7 +9,7 @@
 #     language: python
 #     name: python3
 #   cxr_mtl:
-#     needs: [embeddings]
+#     needs: [models.json, embeddings]
 # ---
 
 # %% [markdown]
@@ -25,13 +25,14 @@ import math
 
 import faiss
 import numpy as np
-from safetensors.numpy import load_file
 from scipy.stats import rankdata, skew
 from sklearn.neighbors import NearestNeighbors
 
 from cxr_mtl.evaluation import reciprocal_ranks
+from cxr_mtl.files import read_json
 from cxr_mtl.retrieval import normalised
 from cxr_mtl.runs import Run
+from cxr_mtl.stored_embeddings import stored_embeddings
 
 # %% tags=["parameters"]
 run_dir: str = "runs/demo"  # folder of this run
@@ -39,8 +40,9 @@ seed: int = 0  # seed of every random choice
 
 # %%
 run = Run(run_dir)
-stored = load_file(run / "embeddings" / "fine_tuned.safetensors")
-v, t = normalised(stored["image"]), normalised(stored["text"])
+models = read_json(run / "models.json")
+embeddings = stored_embeddings(run / "embeddings", models)
+v, t = map(normalised, embeddings["fine_tuned"])
 k = min(10, len(t) - 1)  # how many answers are looked at
 rng = np.random.default_rng(seed)
 v.shape, t.shape
