@@ -31,9 +31,10 @@ from typing import Literal
 import pandas as pd
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
+from cxr_mtl.data_evidence import count_records, counts_table, evidence_counts
 from cxr_mtl.dataset import load_dataset
 from cxr_mtl.errors import InputError
-from cxr_mtl.figures import contact_sheet, use_theme
+from cxr_mtl.figures import LABEL_NAMES, contact_sheet, use_theme
 from cxr_mtl.files import sha256_of_file, write_table
 from cxr_mtl.openi import collection_counts, read_reports
 from cxr_mtl.runs import Run
@@ -223,9 +224,42 @@ parts["ceiling of exact match"] = drawn.groupby("split")["text"].agg(
 parts.loc[["train", "validation", "test"]].round(3)
 
 # %% [markdown]
+# How many studies of each part have a twin in another part, and in their own? What a model learns from
+# a training report it knows of its twin in the test set too.
+
+# %%
+open_questions = evidence_counts(drawn, LABEL_NAMES)
+NO_SECTIONS = "These studies are pairs of image and text: their reports have no sections to count."
+counts_table(open_questions["duplicates"], "split", "measure")
+
+# %% [markdown]
 # No DICOM patient identifier spans two studies of Open-I, so a split by study is a split by
 # patient. Whether it also keeps equal reports apart is a choice, `duplicates`, and the next section
 # shows what hangs on it.
+#
+# ## What labels and sections leave open
+#
+# The label comes from MeSH indexing. The impression often says otherwise: abnormal by the index may
+# be an old scar, and "no acute disease" to the radiologist. Counted are impressions with the words
+# "no acute" or "no active"; other wordings, such as "no evidence of acute disease", are not, so the
+# true numbers are higher.
+
+# %%
+counts_table(
+    open_questions["impression"], "label", "impression"
+) if "impression" in open_questions else NO_SECTIONS
+
+# %% [markdown]
+# Reports without one of the two sections; the text is then the other one:
+
+# %%
+counts_table(
+    open_questions["missing"], ["split", "label"], "section"
+) if "missing" in open_questions else NO_SECTIONS
+
+# %% [markdown]
+# What other choices of label, sections and split do to the tables is measured in
+# [the chapter on ablations](09_ablations).
 #
 # ## Break it, then mend it
 #
@@ -290,6 +324,7 @@ write_table(run / "studies.parquet", drawn)
 write_table(run / "dropped.parquet", data.dropped)
 write_split(run / "split.csv", drawn)
 results = [{"metric": name, "value": value} for name, value in counts.items()]
+results += count_records(open_questions)
 results += [
     {"metric": f"studies_{split}", "value": int(row["studies"])}
     for split, row in parts.iterrows()

@@ -21,8 +21,8 @@
 # protocols, and which of the paper's differences could be more than luck. **It needs** the
 # embeddings of [the retrieval chapter](05_retrieval).
 #
-# There are three questions, one after the other: what does the *protocol* measure, what do the *data*
-# allow, and what can 400 *queries* show?
+# There are two questions, one after the other: what does the *protocol* measure, and what can 400
+# *queries* show? What the *data* allow was counted in [the data chapter](01_data).
 
 # %% tags=["hide-input"]
 from pathlib import Path
@@ -34,8 +34,7 @@ from cxr_mtl import ranked
 from cxr_mtl.answer_figure import write_answer
 from cxr_mtl.clinical import clinical_overlap, read_chexbert
 from cxr_mtl.controls import CONTROLS, control_embeddings, leak_records
-from cxr_mtl.data_evidence import count_records, counts_table, evidence_counts
-from cxr_mtl.figures import LABEL_NAMES, use_theme
+from cxr_mtl.figures import use_theme
 from cxr_mtl.files import read_json, read_table
 from cxr_mtl.interval_figures import interval_plot
 from cxr_mtl.paper_scale import (
@@ -373,39 +372,6 @@ results_table(
 )
 
 # %% [markdown]
-# ## What the data allow
-#
-# Reports that stand word for word elsewhere: how many studies of each part have a twin in another
-# part, and in their own. What a model learnt from a training report it knows of its twin in the
-# test set too.
-
-# %%
-counts = evidence_counts(studies, LABEL_NAMES)
-NO_SECTIONS = "These studies are pairs of image and text: their reports have no sections to count."
-counts_table(counts["duplicates"], "split", "measure")
-
-# %% [markdown]
-# The label comes from MeSH indexing. The impression often says otherwise: abnormal by the index may
-# be an old scar, and "no acute disease" to the radiologist. Counted are impressions with the words
-# "no acute" or "no active"; other wordings, such as "no evidence of acute disease", are not, so the
-# true numbers are higher.
-
-# %%
-counts_table(
-    counts["impression"], "label", "impression"
-) if "impression" in counts else NO_SECTIONS
-
-# %% [markdown]
-# Reports without one of the two sections; the text is then the other one:
-
-# %%
-counts_table(
-    counts["missing"], ["split", "label"], "section"
-) if "missing" in counts else NO_SECTIONS
-
-# %% [markdown]
-# What changing these choices does to the tables is measured in [the next chapter](09_ablations).
-#
 # ## Is .938 less than .948?
 #
 # The paper tests 400 queries and gives no interval. Without the outcome of each query no test can
@@ -439,7 +405,6 @@ run.write_results(
         *records,
         *inflated,
         *leak,
-        *count_records(counts),
         *claims,
         {"metric": "test_studies", "value": len(test)},
     ],
@@ -456,7 +421,7 @@ run.write_results(
 # | the paper's claim | under the strict protocol | why |
 # |---|---|---|
 # | fine-tuning improves retrieval over BiomedCLIP | for this edition's stand-ins: see the difference; for BiomedCLIP: cannot be judged without the real images and weights | for this edition's models, under the strict protocol, the MRR differs from that of the model in BiomedCLIP's place by {num}`05_retrieval?metric=mrr_difference&against_role=biomedclip&direction=image_to_text:+.4f` for images and {num}`05_retrieval?metric=mrr_difference&against_role=biomedclip&direction=text_to_image:+.4f` for reports |
-# | three losses together are better than fewer | for this edition's models: measured | [the next chapter](09_ablations) trains all subsets, and the paper's own weights |
+# | three losses together are better than fewer | for this edition's models: {num}`09_ablations?metric=variants_beyond` of {num}`09_ablations?metric=variants` variants differ from the baseline by more than queries and seeds explain; for BiomedCLIP: cannot be judged | [the next chapter](09_ablations) trains all subsets of the losses, and with the paper's own weights, and shows which differ |
 # | an accuracy@1 above 0.9 from images | does not survive | noise reaches it under the same protocol |
 # | precision@k up to 1.0 | does not survive | it is hit@k: chance reaches {num}`08_evidence?protocol=cross_modal&direction=image_to_text&model=chance&relevance=same_label&metric=hit&k=10:.3f` at k = 10 |
 # | general CLIP retrieves best from reports | cannot be judged without the real images | under the paper's protocol noise wins |

@@ -6,24 +6,26 @@ chapters can be opened elsewhere where `cxr_mtl_repository` (`CXR_MTL_REPOSITORY
 repository at GitHub.
 """
 
+from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
 from cxr_mtl.book_tables import EditionTable, ModelTable, ParameterTable
 from cxr_mtl.chapter_pages import read_page
+from cxr_mtl.demo_images import DemoName
 from cxr_mtl.edition import add_config_values, edition_of
 from cxr_mtl.numbers_role import NumberRole
 from cxr_mtl.offline_pages import copy_mathjax, mend_pages, use_local_mathjax
 from cxr_mtl.reference import COMPARE_PAGE, write_compare_page
 from cxr_mtl.run_figure import RunFigure
+from cxr_mtl.run_states import Record
 
-PHANTOM_BANNER = (
-    "Demo edition: the images are drawn phantoms, not radiographs, and the baselines are small "
-    "stand-ins trained on this machine, not BiomedCLIP or CLIP."
-)
+PHANTOM_BANNER = "Demo edition: the images are drawn phantoms, not radiographs"
+STAND_INS = "the baselines are small stand-ins trained on this machine, not BiomedCLIP or CLIP"
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -43,13 +45,26 @@ def setup(app: Sphinx) -> dict[str, Any]:
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
-def _set_banner(app: Sphinx, config: Config) -> None:
-    """Say on every page of a run on phantoms that it is one."""
-    records = [state.record for state in edition_of(app).states.values() if state.record]
-    told = {record.parameters.get("dataset", "phantom") for record in records}
+def banner(records: Iterable[Record]) -> str | None:
+    """What every page of a run on phantoms says of its images and models; None of other runs."""
+    values = defaultdict(set)
+    for record in records:
+        for name in ("dataset", "backbone", "general_model"):
+            if name in record.parameters:
+                values[name].add(record.parameters[name])
     # Where the record of the data is lost, the numbers of the others are still those of a demo.
-    if told == {"phantom"}:
-        config.html_theme_options["announcement"] = PHANTOM_BANNER
+    if not values or values["dataset"] - {"phantom"}:
+        return None
+    models = values["backbone"] | values["general_model"]
+    stand_ins = f", and {STAND_INS}" if models <= set(get_args(DemoName)) else ""
+    return f"{PHANTOM_BANNER}{stand_ins}."
+
+
+def _set_banner(app: Sphinx, config: Config) -> None:
+    states = edition_of(app).states.values()
+    announcement = banner(state.record for state in states if state.record)
+    if announcement:
+        config.html_theme_options["announcement"] = announcement
 
 
 def _write_compare_page(app: Sphinx, error: Exception | None) -> None:

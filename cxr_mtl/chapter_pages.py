@@ -16,7 +16,6 @@ from cxr_mtl.launch_links import launch_links
 from cxr_mtl.provenance_page import chapter_footer, edition_line, lesson_line
 from cxr_mtl.reference import COMPARE_PAGE, reference_section
 from cxr_mtl.run_states import StageState
-from cxr_mtl.stages import upstream
 
 _BLANK = """<svg xmlns="http://www.w3.org/2000/svg" width="720" height="60">
 <rect width="720" height="60" fill="#eee"/>
@@ -96,13 +95,12 @@ def _head(state: StageState, edition: Edition) -> list[str]:
 
 def _stale_upstream(state: StageState, edition: Edition) -> list[str]:
     """A note where a chapter below would run again: what it then leaves may be other files."""
-    below = [edition.state(name) for name in upstream(state.name, edition.chapters)]
-    stale = [f"{other.name} ({other.reason})" for other in below if other.reason]
+    stale = edition.rests_on_stale(state.name)
     if not stale:
         return []
     return [
         f":::{{note}}\nThis chapter is as the files are that it needs, but what it rests on is "
-        f"stale: {', '.join(stale)}. `{edition.mend}` brings all up to date.\n:::"
+        f"stale: {stale}. `{edition.mend}` brings all up to date.\n:::"
     ]
 
 

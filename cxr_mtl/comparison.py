@@ -6,7 +6,7 @@ that is not itself measured; a field that is None counts as absent.
 
 import html
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -40,7 +40,7 @@ class _SeedSpread(NamedTuple):
     seeds: int
 
 
-def compare_runs(a: Run, b: Run) -> pd.DataFrame:
+def compare_runs(a: Run, b: Run, stages: Container[str] | None = None) -> pd.DataFrame:
     """Every number of two runs side by side, with a verdict.
 
     A difference is "beyond seed variance" when 95 % of pairs of seeds differ by less
@@ -49,6 +49,9 @@ def compare_runs(a: Run, b: Run) -> pd.DataFrame:
     the records of other stages with the same table, direction, protocol, metric and k and no
     further field. They say nothing of other test studies: where the `split.csv` of both runs name
     different ones, the verdict on a number with a seed_sd that moved says so instead.
+
+    Args:
+        stages: the only ones whose results are read; None reads all.
 
     Returns:
         Rows by stage, in the order of `a`: stage, key (for readers), a, b (numbers or text,
@@ -59,8 +62,13 @@ def compare_runs(a: Run, b: Run) -> pd.DataFrame:
         InputError: a run has no results, a results file is no list of distinct flat records, a
             record with a seed_sd has no seeds, or a `split.csv` is damaged.
     """
-    stages_a, stages_b = _stages(a), _stages(b)
-    spreads = _seed_spreads(b) | _seed_spreads(a)
+    stages_a, stages_b = (
+        [name for name in _stages(run) if stages is None or name in stages] for run in (a, b)
+    )
+    spreads = {}
+    for run, there in ((b, stages_b), (a, stages_a)):
+        if SEEDS_STAGE in there:
+            spreads |= _seed_spreads(run)
     same_tests = _same_test_studies(a, b)
     rows = []
     for stage in sorted({*stages_a, *stages_b}):
@@ -143,8 +151,6 @@ def _stages(run: Run) -> list[str]:
 
 def _seed_spreads(run: Run) -> dict[Key, _SeedSpread]:
     """How the fine-tuned model's numbers spread over training seeds, by their keys."""
-    if SEEDS_STAGE not in _stages(run):
-        return {}
     path = run / f"results/{SEEDS_STAGE}.json"
     spreads: dict[Key, _SeedSpread] = {}
     for key, record in read_numbers(run, SEEDS_STAGE).items():

@@ -1,4 +1,4 @@
-"""What the data allow: counts of duplicates, of labels against reports, of missing sections.
+"""What the data leave open: counts of duplicates, of labels against reports, of missing sections.
 
 Every function takes the study table and returns a tidy table: key columns, then `count`, `of` and
 `share` = count / of.

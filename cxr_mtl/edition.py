@@ -14,7 +14,7 @@ from cxr_mtl.pages import REFERENCE_VARIABLE, RUN_VARIABLE
 from cxr_mtl.reference import Comparison, compare_with_reference
 from cxr_mtl.run_states import StageState, mending_command, read_states
 from cxr_mtl.runs import RUNS, named_run
-from cxr_mtl.stages import BOOK, Chapter, read_stages
+from cxr_mtl.stages import BOOK, Chapter, read_stages, upstream
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,11 @@ class Edition:
         if stage not in self.states:
             raise InputError(f"there is no chapter {stage}: take one of {', '.join(self.states)}")
         return self.states[stage]
+
+    def rests_on_stale(self, stage: str) -> str:
+        """The stale chapters whose files a stage needs, each with its reason; empty: none is."""
+        below = [self.state(name) for name in upstream(stage, self.chapters)]
+        return ", ".join(f"{other.name} ({other.reason})" for other in below if other.reason)
 
 
 def read_edition(app: Sphinx) -> Edition:

@@ -18,8 +18,9 @@ class NumberRole(SphinxRole):
 
     Reads `results/<stage>.json` of the run; `format` is Python's, for example `.3f` or `.1%`.
     A record with an interval, `low` and `high`, is written with it, and a value that is null as
-    undefined. A stale stage has no numbers: "not computed" stands there, with the reason. No
-    match, or several, is a warning, and so an error of the build.
+    undefined. A stale stage has no numbers: "not computed" stands there, with the reason. The note
+    on a number says too when what its stage rests on is stale. No match, or several, is a warning,
+    and so an error of the build.
     """
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
@@ -39,6 +40,9 @@ class NumberRole(SphinxRole):
             logger.warning("{num}`%s`: %s", self.text, error, location=self.get_location())
             return [nodes.strong("", "?")], []
         source = f"{path.as_posix()}: {query.replace('&', ', ')}"
+        stale = edition.rests_on_stale(stage)
+        if stale:
+            source += f"; rests on what is stale: {stale}"
         shown = nodes.abbreviation(number, number, explanation=source, classes=["num"])
         if interval:
             shown += nodes.inline(interval, interval, classes=["interval"])

@@ -1,6 +1,5 @@
 """This run against a reference run, as Markdown: what moved, and which parameters differ."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -10,10 +9,6 @@ import pandas as pd
 
 from cxr_mtl.comparison import (
     BEYOND,
-    OTHER_TESTS,
-    SEEDS_STAGE,
-    UNKNOWN,
-    WITHIN,
     compare_page,
     compare_runs,
     value_text,
@@ -60,7 +55,8 @@ def compare_with_reference(
 ) -> Comparison:
     """Compare a run with its reference, in the stages that are fresh in both.
 
-    What training seeds do is known only where the stage that measures it is fresh in both, too.
+    The results of other stages are not read, so damage there costs no more than those stages. What
+    training seeds do is known only where the stage that measures it is fresh in both, too.
 
     Args:
         states: those of the run's stages.
@@ -74,11 +70,8 @@ def compare_with_reference(
         reason = f"There is no run *{reference_name}* to compare with: `{mend}` makes it."
     elif run.is_dir():
         try:
-            both = compare_runs(Run(reference), Run(run))
             fresh = [name for name in states if not (states[name].reason or there[name].reason)]
-            numbers = both[both["stage"].isin(fresh)]
-            if SEEDS_STAGE not in fresh:
-                numbers = _without_seeds(numbers)
+            numbers = compare_runs(Run(reference), Run(run), fresh)
         except InputError as error:
             reason = f"Nothing is compared: {str(error).replace(f'{root}/', '')}."
     else:
@@ -125,11 +118,6 @@ def write_compare_page(comparison: Comparison, folder: Path) -> None:
         page = compare_page(comparison.numbers, Run(comparison.reference), Run(comparison.run))
         root = comparison.run.parents[1]
         (folder / COMPARE_PAGE).write_text(page.replace(f"{escape(str(root))}/", ""), "utf-8")
-
-
-def _without_seeds(numbers: pd.DataFrame) -> pd.DataFrame:
-    verdicts = numbers["verdict"].replace(dict.fromkeys((BEYOND, OTHER_TESTS, WITHIN), UNKNOWN))
-    return numbers.assign(seed_sd=math.nan, verdict=verdicts)
 
 
 def _counts(numbers: pd.DataFrame, reference: str, run: str) -> list[str]:

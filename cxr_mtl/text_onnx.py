@@ -140,8 +140,12 @@ def _is_lower_casing_bert(tokenize: Any) -> bool:
     parts = json.loads(tokenize.tokenizer.backend_tokenizer.to_str())
     normalizer, words = parts["normalizer"] or {}, parts["model"]
     return (
-        normalizer.get("type") == "BertNormalizer"
+        tokenize.tokenizer.pad_token_id == 0
+        and normalizer.get("type") == "BertNormalizer"
         and normalizer["lowercase"]
+        and normalizer["clean_text"]
+        and normalizer["handle_chinese_chars"]
+        and normalizer["strip_accents"] is not False  # None: as lowercase says
         and (parts["pre_tokenizer"] or {}).get("type") == "BertPreTokenizer"
         and (words["type"], words.get("continuing_subword_prefix")) == ("WordPiece", "##")
     )

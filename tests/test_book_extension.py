@@ -4,13 +4,16 @@ import hashlib
 import importlib.util
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import jupytext
 import pytest
 from nbformat.v4 import new_output
 
-from cxr_mtl.book_extension import PHANTOM_BANNER
+from cxr_mtl.book_extension import PHANTOM_BANNER, STAND_INS, banner
+from cxr_mtl.edition import Edition
 from cxr_mtl.fingerprints import digest
 from cxr_mtl.pages import PagesError, build_html
 from cxr_mtl.runs import Run
@@ -241,6 +244,25 @@ def test_a_prose_page_tells_of_which_edition_it_is(site):
 def test_a_run_on_phantoms_says_so_on_every_page(site):
     for page in ("index", "01_data", "05_retrieval", "06_maps", "rerun"):
         assert PHANTOM_BANNER in text_of(site, page)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "told"), [("demo-biomed", True), ("biomedclip", False), (None, True)]
+)
+def test_the_banner_speaks_of_stand_ins_only_where_both_models_are_such(backbone, told):
+    values = [{"dataset": "phantom"}, {"general_model": "demo-general"}]
+    values += [{"backbone": backbone}] if backbone else []
+    text = banner(SimpleNamespace(parameters=parameters) for parameters in values)
+    assert text.startswith(PHANTOM_BANNER)
+    assert (STAND_INS in text) == told
+
+
+def test_a_number_that_rests_on_a_stale_chapter_says_so(site):
+    edition = Edition(site, "mine", "demo", "", read_chapters(site / "book"))
+    stale = replace(edition.states["01_data"], reason="its code changed")
+    edition.states["01_data"] = stale  # read once and kept
+    assert edition.rests_on_stale("05_retrieval") == "01_data (its code changed)"
+    assert edition.rests_on_stale("06_maps") == ""
 
 
 def test_no_page_names_another_server(site):

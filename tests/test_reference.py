@@ -128,6 +128,15 @@ def test_a_reference_that_is_not_there_is_one_sentence(study):
     assert not (study / "_static").exists()
 
 
+def test_damaged_results_of_a_stale_stage_cost_only_its_own_comparison(study):
+    (study / "runs/mine/results/09_ablations.json").write_text("[{")
+    mine = states(epochs=5)
+    mine["09_ablations"] = state("09_ablations", "results/09_ablations.json was changed since")
+    comparison = compared(study, mine)
+    assert comparison.reason is None
+    assert set(comparison.numbers["stage"]) == {"05_retrieval"}
+
+
 def test_damaged_results_of_either_run_are_one_sentence(study):
     (study / "runs/demo/results/05_retrieval.json").write_text("[{")
     sentence = reference_summary(compared(study), "")

@@ -1,5 +1,6 @@
 """The exported text tower is the tower: equal embeddings at every length, padded and cut."""
 
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -91,6 +92,27 @@ def test_a_tower_too_large_for_a_page_is_refused_in_one_sentence(loaded, monkeyp
     assert "MB of weights" in obstacle(loaded)
     with pytest.raises(InputError, match=r"cannot be exported: it holds .* leave it out"):
         export_text_tower(loaded)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("lowercase", False),
+        ("strip_accents", False),
+        ("clean_text", False),
+        ("handle_chinese_chars", False),
+    ],
+)
+def test_a_tokenizer_that_reads_letters_otherwise_is_an_obstacle(loaded, name, value):
+    tokenize = deepcopy(loaded.tokenize)
+    setattr(tokenize.tokenizer.backend_tokenizer.normalizer, name, value)
+    assert "lower-casing BERT" in obstacle(replace(loaded, tokenize=tokenize))
+
+
+def test_padding_by_another_number_than_0_is_an_obstacle(loaded):
+    tokenize = deepcopy(loaded.tokenize)
+    tokenize.tokenizer.pad_token = "[UNK]"
+    assert "lower-casing BERT" in obstacle(replace(loaded, tokenize=tokenize))
 
 
 def test_another_tokenizer_or_tower_is_an_obstacle(loaded):

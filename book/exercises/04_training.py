@@ -82,6 +82,13 @@ def chance_of_one_label(
     ### END SOLUTION
 
 
+# %% [markdown] tags=["solution"]
+# Where both labels are common, a batch of two has one label about every second time. Each further
+# study makes that rarer by a factor near the share of the larger class, so that the paper's batch of
+# 128 will never be seen with one label. Small batches often are, and SupCon then has nothing to
+# separate.
+
+
 # %% tags=["check"]
 batches = list(combinations([0, 0, 0, 1, 1, 1, 1], 3))
 share = np.mean([len(set(batch)) == 1 for batch in batches])

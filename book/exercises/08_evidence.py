@@ -163,65 +163,6 @@ print("ex-08-hit: passed")
 # ```
 
 # %% [markdown]
-# ```{exercise} Ties, fairly
-# :label: ex-08-ties
-#
-# *Ten minutes.* Equal reports have equal scores. An `argsort` puts the tied in the order in which
-# they lie in the table, and so a recall changes when the table is sorted anew. Take its expectation
-# over all orders of the tied instead.
-#
-# Write `expected_recall(scores, own, k)`: the `scores` of one query, [items], the column `own` of its
-# own study, and `k` -> the probability that the own study is among the top k.
-# ```
-
-# %% [markdown]
-# ```{solution-start} ex-08-ties
-# :class: dropdown
-# ```
-
-
-# %% tags=["solution"]
-def expected_recall(scores, own, k):
-    """Probability that the own study is in the top k; random ties."""
-    ### BEGIN SOLUTION
-    ahead = np.sum(scores > scores[own])
-    level = np.sum(scores == scores[own])  # the own study among them
-    return np.clip((k - ahead) / level, 0, 1)
-    ### END SOLUTION
-
-
-# %% tags=["check"]
-toys = [
-    [3, 1, 1, 1, 0],
-    [2, 2, 2, 2, 2],
-    [5, 4, 4, 3, 3],
-    [1, 2, 3, 4, 5],
-]
-orders = [list(order) for order in itertools.permutations(range(5))]
-for toy in map(np.array, toys):
-    for k in (1, 2, 4, 5):
-        hits = [
-            2
-            in np.array(order)[np.argsort(-toy[order], kind="stable")][
-                :k
-            ]
-            for order in orders
-        ]
-        assert np.isclose(expected_recall(toy, 2, k), np.mean(hits)), (
-            f"{toy}, own 2, k={k}: over all orders {np.mean(hits)}"
-        )
-s = scores["fine_tuned"]
-library = metrics.recall_at_k(s, own, 10)
-ours = [expected_recall(s[query], query, 10) for query in own]
-assert np.allclose(ours, library), "the library's recall@10 differs"
-print(f"recall@10 of this run's images: {np.mean(ours):.4f}")
-print("ex-08-ties: passed")
-
-# %% [markdown]
-# ```{solution-end}
-# ```
-
-# %% [markdown]
 # ```{exercise} nDCG by hand
 # :label: ex-08-ndcg
 #

@@ -83,6 +83,13 @@ def predictive_value(sensitivity, specificity, share):
     ### END SOLUTION
 
 
+# %% [markdown] tags=["solution"]
+# Of $n$ studies $n \cdot \text{share} \cdot \text{sensitivity}$ are called abnormal rightly and
+# $n (1 - \text{share})(1 - \text{specificity})$ wrongly. Where few are abnormal the second number wins,
+# however good the classifier looks on half and half: the predictive value belongs to a clinic, not to a
+# model.
+
+
 # %% tags=["check"]
 for sensitivity, specificity, share in [
     (0.9, 0.8, 0.5),
