@@ -32,7 +32,7 @@ book: $(READY)
 test: $(READY)
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
-	@$(RUN) -m pytest
+	@$(RUN) -m pytest -n auto --dist worksteal
 
 serve:
 	@$(HAVE_PAGES)

@@ -69,6 +69,9 @@ renormalise_fused: bool = (
     True  # L2-normalise F before the SupCon loss, as Eq. 2 says
 )
 precision: Literal["float32", "bfloat16"] = "float32"  # of training
+threads: int | None = (
+    None  # of one training on the CPU; None: its share of the cores
+)
 device: Literal["auto", "cpu", "cuda"] = (
     "auto"  # auto: the GPU when there is one
 )
@@ -127,6 +130,7 @@ config = TrainingConfig(
     dropout=dropout,
     renormalise_fused=renormalise_fused,
     precision=precision,
+    threads=threads,
     seed=seed,
 )
 trained = train(
@@ -152,10 +156,15 @@ training_curves(trained.steps, trained.epochs)
 # probability is shared among all positives. The thin lines drop once an epoch where its last batch is
 # smaller than the others: among few studies the right answer is easier to find.
 #
-# The validation MRR need not end where that of the search's best trial did, with the same weights and
-# the same seed. With several workers a trial has fewer threads, which round sums otherwise, and training
-# makes such differences grow, as another seed would. And the best of many trials owes part of its height
-# to luck: [chapter 9](09_ablations) shows how much such a choice flatters.
+# The best trial of [the search](03_weight_search) ended at a validation MRR of
+# {num}`03_weight_search?metric=validation_mrr&weights=found:.6f`, this training at
+# {num}`04_training?metric=validation_mrr&epoch=last:.6f`. With the same weights, epochs, seed and number
+# of threads the two are one training, equal to the last digit. With another number of threads they are
+# not: sums of floating-point numbers depend on their order, which the threads share out, and
+# training makes such differences grow, as another seed would. Hence the parameter `threads`.
+#
+# Either way the best of many trials owes part of its height to luck: [chapter 9](09_ablations) shows
+# how much such a choice flatters.
 #
 # ## Break it, then mend it
 #

@@ -43,15 +43,17 @@ def search_weights(
     workers: int = 1,
     seed: int = 0,
     pruning: bool = False,
+    first: LossWeights | None = None,
     on_trial: Callable[[FrozenTrial], None] | None = None,
 ) -> SearchResult:
     """Maximise `objective(weights, report)` over the paper's ranges with `trials` trials.
 
     Trials run in generations of `workers`, each trial in a process of its own with an equal share
-    of the cores; `workers` 1 stays in this process. A generation is proposed from all earlier
-    ones, and each of its trials in the knowledge of which weights the others try, so other
-    `workers` mean other trials, and how long a trial takes means nothing. For several workers the
-    objective must be picklable, such as an `objective.TrainingObjective`.
+    of the cores; `workers` 1 stays in this process. The first trial has the weights `first`, if
+    there are any. A generation is proposed from all earlier ones, and each of its trials in the
+    knowledge of which weights the others try, so other `workers` mean other trials, and how long a
+    trial takes means nothing. For several workers the objective must be picklable, such as an
+    `objective.TrainingObjective`.
 
     `report(epoch, value)` tells a running trial's intermediate value and prunes it when `pruning`
     says that half of the earlier generations' trials did better. Finished trials are kept in an
@@ -75,7 +77,7 @@ def search_weights(
         with _runner(objective, workers) as run:
             for numbers in unfinished:
                 earlier = [finished[number] for number in range(numbers[0])]
-                proposed = _propose(earlier, len(numbers), seed, pruning)
+                proposed = _propose(earlier, len(numbers), seed, pruning, first)
                 for trial in run([p for p in proposed if p.number not in finished]):
                     kept.add_trial(trial)
                     finished[trial.number] = trial
@@ -99,10 +101,16 @@ class _Proposal:
 
 
 def _propose(
-    earlier: Sequence[FrozenTrial], count: int, seed: int, pruning: bool
+    earlier: Sequence[FrozenTrial],
+    count: int,
+    seed: int,
+    pruning: bool,
+    first: LossWeights | None,
 ) -> list[_Proposal]:
     """The trials of a generation, from the results of the earlier ones and nothing else."""
     study = _study(earlier)
+    if first and not earlier:
+        study.enqueue_trial(vars(first))
     proposed = []
     for number in range(len(earlier), len(earlier) + count):
         study.sampler = TPESampler(seed=seed + number, constant_liar=True)

@@ -22,6 +22,7 @@ from cxr_mtl.last_layer import LastLayer
 from cxr_mtl.losses import LossWeights, SupConOn, multi_task_loss
 from cxr_mtl.memory import keep_freed_memory
 from cxr_mtl.metrics import TIE_TOLERANCE, reciprocal_rank
+from cxr_mtl.threads import limited_threads
 
 LOSSES = ("total", "bce", "supcon", "clip")
 STEP_COLUMNS = ("step", "epoch", *LOSSES, "learning_rate", "head_learning_rate")
@@ -32,7 +33,9 @@ EMBEDDING_BATCH = 256
 class TrainingConfig(BaseModel, frozen=True, extra="forbid"):
     """Hyperparameters; the defaults are the paper's, or the project's where it gives none.
 
-    `temperature` None takes the backbone's own learned logit scale, kept fixed.
+    `temperature` None takes the backbone's own learned logit scale, kept fixed. `threads` are those
+    of a training on the CPU, None all the process has: sums are rounded by their number, so with
+    one a training is the same beside others, alone, and on any number of cores.
 
     Raises:
         InputError: a value of the wrong type or out of its range.
@@ -50,6 +53,7 @@ class TrainingConfig(BaseModel, frozen=True, extra="forbid"):
     renormalise_fused: bool = True
     supcon_on: SupConOn = "fused"
     precision: Literal["float32", "bfloat16"] = "float32"
+    threads: int | None = Field(None, ge=1)
     seed: int = 0
 
     def __init__(self, **values: Any) -> None:
@@ -120,7 +124,7 @@ def train(
     if temperature is None:
         raise InputError("temperature is None: pass the backbone's learned_temperature")
     keep_freed_memory()
-    with torch.random.fork_rng():
+    with limited_threads(config.threads), torch.random.fork_rng():
         torch.manual_seed(config.seed)
         last_layer = start.independent_copy().to(device)
         features = features.to(device)

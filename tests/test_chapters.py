@@ -150,7 +150,7 @@ def test_the_paper_profile_is_the_papers_run(declared):
 def test_the_chapters_defaults_are_those_of_the_trainer(declared):
     config = TrainingConfig()
     shared = set(TrainingConfig.model_fields) & set(declared) - {"weights"}
-    assert len(shared) == 11
+    assert len(shared) == 12
     for name in shared:
         assert declared[name].default == getattr(config, name), name
 

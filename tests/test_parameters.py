@@ -145,7 +145,7 @@ def test_loss_weights_are_refused_where_the_trainer_refuses_them(weights):
 
 def test_the_ranges_of_training_are_the_trainers():
     fields = {n: field for n, field in TrainingConfig.model_fields.items() if field.metadata}
-    assert len(fields) == 8
+    assert len(fields) == 9
     for name, field in fields.items():
         assert RANGES[name].metadata == field.metadata, name
     assert RANGES["search_epochs"].metadata == fields["epochs"].metadata

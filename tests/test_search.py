@@ -117,9 +117,11 @@ def outcome(study):
     return [(trial.number, trial.state, trial.params, trial.value) for trial in study.trials]
 
 
-def asked(trials, generation):
+def asked(trials, generation, first=None):
     """The oracle: Optuna's own ask and tell, one generation after the other."""
     study = optuna.create_study(direction="maximize")
+    if first:
+        study.enqueue_trial(first)
     space = {n: optuna.distributions.FloatDistribution(*ends) for n, ends in RANGES.items()}
     for first in range(0, trials, generation):
         together = []
@@ -142,6 +144,21 @@ def test_two_workers_run_what_asking_two_trials_at_a_time_proposes(tmp_path):
     assert [trial.number for trial in seen] == list(range(15))
     alone = search_weights(Uneven(), tmp_path / "s.db", "alone", trials=15)
     assert outcome(alone.study) != outcome(found.study)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_the_first_trial_has_the_weights_that_are_given(tmp_path, monkeypatch, workers):
+    monkeypatch.setattr(search, "Workers", InThisProcess)
+    options = {"first": LossWeights(0.2, 0.3, 0.4), "workers": workers}
+    for trials in (2, 13):  # the second call goes on from the first
+        found = search_weights(
+            peak_at_the_papers_weights, tmp_path / "s.db", "a", trials=trials, **options
+        )
+    params = [trial.params for trial in found.study.trials]
+    assert params[0] == vars(options["first"])
+    assert params[0] not in params[1:]
+    oracle = asked(13, workers, vars(options["first"]))
+    assert params == [trial.params for trial in oracle.trials]
 
 
 def test_a_worker_that_dies_is_named_and_only_its_trial_is_run_again(tmp_path, monkeypatch):

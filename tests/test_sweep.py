@@ -431,7 +431,7 @@ def test_a_process_is_given_the_point_as_an_ordinary_run(study, monkeypatch):
 
 
 def test_the_command_runs_the_points_and_prints_the_summary(study, calls, monkeypatch, capsys):
-    monkeypatch.setenv("COLUMNS", "250")
+    monkeypatch.setattr(cli, "console", Console(width=250))
     words = ["--grid", "temperature=0.1,null", "--grid", "epochs=5", "--name", "taus"]
     assert call(monkeypatch, "sweep", *words, "-p", "weights=null") == 0
     assert [overrides for *_, overrides in calls] == [

@@ -109,6 +109,20 @@ def test_a_killed_run_ends_with_the_same_weights_bit_for_bit(
     assert whole.epochs.equals(resumed.epochs)
 
 
+def test_a_training_on_one_thread_is_the_same_whatever_the_process_has(start, features, labels):
+    arguments = (start, features, labels, TRAIN, VALIDATION, TrainingConfig(**SMALL, threads=1))
+    seen, trained = [], []
+    before = torch.get_num_threads()
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        tell = lambda _: seen.append(torch.get_num_threads())  # noqa: E731
+        trained.append(train(*arguments, on_epoch=tell))
+        assert torch.get_num_threads() == threads
+    torch.set_num_threads(before)
+    assert set(seen) == {1}
+    assert _equal(*trained)
+
+
 def test_a_checkpoint_of_other_parameters_is_not_used(start, features, labels, tmp_path):
     checkpoint = tmp_path / "checkpoint.safetensors"
     arguments = (start, features, labels, TRAIN, VALIDATION)
