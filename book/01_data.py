@@ -113,7 +113,9 @@ data = load_dataset(
 )
 studies = data.studies
 print(f"{len(studies):,} studies kept, {len(data.dropped):,} dropped")
-data.dropped["reason"].value_counts().to_frame("studies")
+data.dropped["reason"].value_counts().rename_axis(None).to_frame(
+    "dropped studies"
+)
 
 # %% [markdown]
 # What the collection holds, counted from its files, beside the paper's account of it:
@@ -127,7 +129,9 @@ pd.DataFrame(
         "counted": counts,
         "paper": {name: PAPER_COUNTS.get(name, "") for name in counts},
     }
-).rename(index=lambda name: name.replace("_", " "))
+).rename(index=lambda name: name.replace("_", " ")).style.format(
+    thousands=","
+)
 
 # %% [markdown]
 # *Imaged* are the studies with at least one image, *with text* those with findings or an impression,
@@ -152,9 +156,9 @@ normal_shares = pd.DataFrame(
 normal_shares.style.format("{:.3f}")
 
 # %% [markdown]
-# The paper speaks of 3,955 PA images. There are {num}`01_data?metric=reports` *reports*, but
-# {num}`01_data?metric=not_imaged` of them name no image, so at most
-# {num}`01_data?metric=imaged` studies can have one. Its "approximately 38 % normal"
+# The paper speaks of 3,955 PA images. There are {num}`01_data?metric=reports:,` *reports*, but
+# {num}`01_data?metric=not_imaged:,` of them name no image, so at most
+# {num}`01_data?metric=imaged:,` studies can have one. Its "approximately 38 % normal"
 # is met ({num}`01_data?metric=imaged_normal_share:.1%`) when studies that nobody indexed count as
 # normal, which is why that label rule is the default.
 
@@ -171,7 +175,7 @@ pd.DataFrame(
     }
 ).T.rename_axis("view source").rename(
     columns=lambda name: name.replace("_", " ")
-)
+).style.format(thousands=",")
 
 # %% [markdown]
 # A fourth source, `projections`, is a table that many users have (`uid,filename,projection`). The

@@ -61,7 +61,7 @@ def run_variants(
     Features are computed first, once per number of unfrozen blocks and texts, in `cache`. Then
     each variant is trained from the weights of `backbone`, which keeps them, in a process of its
     own with an equal share of the cores; `workers` 1 stays in this process. Those with the most
-    unfrozen blocks come first, so that variants of like duration run beside each other.
+    unfrozen blocks take longest and come first, so that no worker is left with one at the end.
 
     A variant is kept in `folder`/<key>, whole or not at all, by the process that trained it: the
     key is made of its hyperparameters, features, labels and rows and of the sources of the
@@ -229,12 +229,7 @@ def _runner(
         yield partial(map, training)
     else:
         with Workers(training, workers) as pool:
-            yield partial(_in_generations, pool, workers)
-
-
-def _in_generations(pool: Workers, size: int, variants: Sequence[Variant]) -> Iterator[Variant]:
-    for first in range(0, len(variants), size):
-        yield from pool.run(variants[first : first + size])
+            yield pool.run
 
 
 def _read(variant: Variant, home: Path) -> Outcome:

@@ -8,8 +8,10 @@ import signal
 import sys
 import threading
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 from cxr_mtl.errors import InputError
@@ -51,29 +53,50 @@ class Workers:
             connection.close()
 
     def run(self, calls: Sequence[Any]) -> Iterator[Any]:
-        """Call the function with each of `calls`, one per worker, and yield the results in order.
+        """Call the function with each of `calls` and yield the results in their order.
 
-        An error in one call is raised after the results of all others were yielded.
+        Each worker takes the next call as soon as it is free. After an error no further call is
+        begun, and the error is raised after the results of all others that had begun were yielded.
 
         Raises:
             InputError: a worker died; the text of its call names it.
         """
-        busy = list(zip(self._members[: len(calls)], calls, strict=True))
-        for (_, connection), call in busy:
-            with contextlib.suppress(BrokenPipeError):  # it died: the answer will say so
-                connection.send(call)
-        failure = None
-        for (process, connection), call in busy:
-            try:
-                result, error = connection.recv()
-            except (EOFError, ConnectionResetError):
-                process.join()
-                error = _died(call, process.exitcode)
-            if error is None:
-                yield result
-            failure = failure or error
+        waiting, idle = deque(enumerate(calls)), deque(self._members)
+        busy: dict[Connection, _Busy] = {}
+        answers: dict[int, tuple[Any, Exception | None]] = {}
+        told, failure = 0, None
+        while waiting or busy:
+            while waiting and idle:
+                (process, connection), (number, call) = idle.popleft(), waiting.popleft()
+                with contextlib.suppress(BrokenPipeError):  # it died: the answer will say so
+                    connection.send(call)
+                busy[connection] = process, number, call
+            for connection in wait(list(busy)):
+                process, number, call = busy.pop(connection)
+                answers[number] = _answer(process, connection, call)
+                idle.append((process, connection))
+                if answers[number][1] is not None:
+                    waiting.clear()
+            while told in answers:
+                result, error = answers.pop(told)
+                told, failure = told + 1, failure or error
+                if error is None:
+                    yield result
         if failure is not None:
             raise failure
+
+
+_Busy = tuple[BaseProcess, int, Any]
+
+
+def _answer(
+    process: BaseProcess, connection: Connection, call: Any
+) -> tuple[Any, Exception | None]:
+    try:
+        return connection.recv()
+    except (EOFError, ConnectionResetError):
+        process.join()
+        return None, _died(call, process.exitcode)
 
 
 def _cores() -> int:

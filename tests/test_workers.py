@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 import types
+from pathlib import Path
 
 import psutil
 import pytest
@@ -53,6 +54,36 @@ def test_results_come_in_the_order_of_the_calls_from_processes_that_share_the_co
     assert gone(pids[0])
     cores = len(os.sched_getaffinity(0))
     assert {threads for *_, threads in answers[0]} == {max(1, cores // 2)}
+
+
+def relay(call):
+    """Waits for a file, or leaves it."""
+    word, marker = call
+    until = time.monotonic() + PATIENCE
+    while word == "wait" and not marker.exists() and time.monotonic() < until:
+        time.sleep(0.02)
+    if word == "leave":
+        marker.touch()
+    return word, marker.exists(), os.getpid()
+
+
+def test_a_worker_that_is_free_takes_the_next_call_and_the_order_stays(tmp_path):
+    marker = tmp_path / "marker"
+    calls = [(word, marker) for word in ("wait", "a", "b", "leave")]
+    with Workers(relay, 2) as workers:
+        (*_, waiter), *others = workers.run(calls)
+    assert [(word, found) for word, found, _ in others] == [
+        ("a", False),
+        ("b", False),
+        ("leave", True),
+    ]
+    assert waiter not in {pid for *_, pid in others}
+
+
+def test_after_an_error_no_further_call_is_begun(tmp_path):
+    with Workers(Path.touch, 2) as workers, pytest.raises(FileNotFoundError):
+        list(workers.run([tmp_path / "none" / "a", *(tmp_path / str(n) for n in range(50))]))
+    assert len(list(tmp_path.iterdir())) < 50
 
 
 def kept_and_failure(results):
