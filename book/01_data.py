@@ -233,7 +233,7 @@ parts.loc[["train", "validation", "test"]].round(3)
 
 # %%
 open_questions = evidence_counts(drawn, LABEL_NAMES)
-NO_SECTIONS = "These studies are pairs of image and text: their reports have no sections to count."
+NO_SECTIONS = "These are pairs of image and text: no sections to count."
 counts_table(open_questions["duplicates"], "split", "measure")
 
 # %% [markdown]

@@ -56,9 +56,13 @@ use_theme()
 run_dir: str = "runs/demo"  # folder of this run
 cache_dir: str = "runs/cache"  # folder of what several runs share
 seed: int = 0  # seed of every random choice
-backbone: str = "biomedclip"  # model to fine-tune: a name, hf-hub:OWNER/NAME or local-dir:FOLDER
+backbone: str = (
+    "biomedclip"  # to fine-tune: a name, hf-hub:OWNER/NAME, local-dir:FOLDER
+)
 general_model: str = "clip"  # baseline of general purpose, named likewise
-unfrozen_blocks: int = 1  # transformer blocks of each tower that are trained; 0: projections only
+unfrozen_blocks: int = (
+    1  # last blocks of each tower that are trained; 0: projections only
+)
 temperature: float | None = (
     0.07  # of both contrastive losses; None: the backbone's own
 )

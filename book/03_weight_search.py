@@ -62,7 +62,9 @@ use_theme()
 run_dir: str = "runs/demo"  # folder of this run
 cache_dir: str = "runs/cache"  # folder of what several runs share
 seed: int = 0  # seed of every random choice
-unfrozen_blocks: int = 1  # transformer blocks of each tower that are trained; 0: projections only
+unfrozen_blocks: int = (
+    1  # last blocks of each tower that are trained; 0: projections only
+)
 feature_precision: Literal["float32", "bfloat16"] = (
     "float32"  # of the cached features
 )

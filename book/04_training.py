@@ -48,7 +48,9 @@ use_theme()
 run_dir: str = "runs/demo"  # folder of this run
 cache_dir: str = "runs/cache"  # folder of what several runs share
 seed: int = 0  # seed of every random choice
-unfrozen_blocks: int = 1  # transformer blocks of each tower that are trained; 0: projections only
+unfrozen_blocks: int = (
+    1  # last blocks of each tower that are trained; 0: projections only
+)
 feature_precision: Literal["float32", "bfloat16"] = (
     "float32"  # of the cached features
 )
@@ -133,6 +135,17 @@ config = TrainingConfig(
     threads=threads,
     seed=seed,
 )
+
+
+def print_epoch(epoch):
+    losses = "  ".join(
+        f"{name} {epoch[name.lower()]:.3f}"
+        for name in ("total", "BCE", "SupCon", "CLIP")
+    )
+    mrr = epoch["validation_mrr"]
+    print(f"epoch {epoch['epoch']:2d}  {losses}  val. MRR {mrr:.4f}")
+
+
 trained = train(
     LastLayer(backbone.model, unfrozen_blocks),
     features,
@@ -142,10 +155,7 @@ trained = train(
     config,
     learned_temperature=backbone.learned_temperature,
     checkpoint=run / "checkpoints" / "last.safetensors",
-    on_epoch=lambda e: print(
-        f"epoch {e['epoch']:2d}  total {e['total']:7.3f}  BCE {e['bce']:.3f}  "
-        f"SupCon {e['supcon']:.3f}  CLIP {e['clip']:.3f}  validation MRR {e['validation_mrr']:.4f}"
-    ),
+    on_epoch=print_epoch,
     device=device,
 )
 

@@ -384,7 +384,8 @@ pd.DataFrame(
     {
         "query": readable(c["direction"]),
         "against": readable(c["against"]),
-        "MRR difference": f"{c['value']:+.4f} [{c['low']:+.4f}, {c['high']:+.4f}]",
+        "MRR difference": f"{c['value']:+.4f} "
+        f"[{c['low']:+.4f}, {c['high']:+.4f}]",
         "p": f"{c['p_raw']:.4f}",
         "p, corrected": f"{c['p']:.4f}",
     }

@@ -53,7 +53,9 @@ benchmarks_dir: Path = (
     "benchmarks"  # folder of the benchmarks made at full size
 )
 seed: int = 0  # seed of every random choice
-unfrozen_blocks: int = 1  # transformer blocks of each tower that are trained; 0: projections only
+unfrozen_blocks: int = (
+    1  # last blocks of each tower that are trained; 0: projections only
+)
 feature_precision: Literal["float32", "bfloat16"] = (
     "float32"  # of the cached features
 )
@@ -61,7 +63,9 @@ trials: int = 20  # weight combinations that are tried
 search_epochs: int = 20  # epochs of each trial
 batch_size: int = 128  # studies per step
 precision: Literal["float32", "bfloat16"] = "float32"  # of training
-plain_repeats: int = 3  # timed steps of paths that run whole blocks, after one that does not count
+plain_repeats: int = (
+    3  # timed steps of paths that run whole blocks, after one not counted
+)
 fast_repeats: int = (
     15  # timed steps of the fast path, after three that do not count
 )
@@ -145,7 +149,8 @@ a = (z @ (W_K.T @ q) / d**0.5).softmax(0)
 absorbed = W_V @ (a @ z) + b_V
 toy_difference = (absorbed - with_keys_and_values(z)).abs().max().item()
 print(
-    f"largest difference {toy_difference:.1e}, largest value {absorbed.abs().max():.1f}"
+    f"largest difference {toy_difference:.1e}, "
+    f"largest value {absorbed.abs().max():.1f}"
 )
 
 # %% [markdown]
@@ -178,7 +183,8 @@ norm_difference = (
     (absorbed - with_keys_and_values(gamma * z_hat + beta)).abs().max().item()
 )
 print(
-    f"largest difference {norm_difference:.1e}, largest value {absorbed.abs().max():.1f}"
+    f"largest difference {norm_difference:.1e}, "
+    f"largest value {absorbed.abs().max():.1f}"
 )
 
 # %% [markdown]
@@ -200,7 +206,8 @@ a = (z @ (W_K.T @ q) / d**0.5).softmax(0)
 absorbed = W_V @ (a @ z) + b_V
 broken_difference = (absorbed - with_keys_of_length_one(z)).abs().max().item()
 print(
-    f"largest difference {broken_difference:.1e}, largest value {absorbed.abs().max():.1f}"
+    f"largest difference {broken_difference:.1e}, "
+    f"largest value {absorbed.abs().max():.1f}"
 )
 
 # %% [markdown]
@@ -215,7 +222,8 @@ a = (k @ q / k.norm(dim=1) / d**0.5).softmax(0)
 absorbed = W_V @ (a @ z) + b_V
 mended_difference = (absorbed - with_keys_of_length_one(z)).abs().max().item()
 print(
-    f"largest difference {mended_difference:.1e}, largest value {absorbed.abs().max():.1f}"
+    f"largest difference {mended_difference:.1e}, "
+    f"largest value {absorbed.abs().max():.1f}"
 )
 
 # %% [markdown]
@@ -256,7 +264,8 @@ rows = train_rows[:batch_size]
 batch = costs.study_batch(base, studies.iloc[rows.numpy()])
 print(
     f"{len(train_rows):,} training studies, a batch of {len(rows)}, "
-    f"reports of {batch.lengths.float().mean():.0f} tokens in a context of {batch.ids.shape[1]}"
+    f"reports of {batch.lengths.float().mean():.0f} tokens "
+    f"in a context of {batch.ids.shape[1]}"
 )
 
 # %% [markdown]

@@ -183,7 +183,8 @@ for order in ("ABCDE", "ACBDE"):
     at = [sum(hits[: n + 1]) / (n + 1) for n in range(5) if hits[n]]
     by_order.append(sum(at) / len(at))
 print(
-    f"{by_order[0]:.3f} and {by_order[1]:.3f}, expected {np.mean(by_order):.3f}"
+    f"{by_order[0]:.3f} and {by_order[1]:.3f}, "
+    f"expected {np.mean(by_order):.3f}"
 )
 
 # %% [markdown]

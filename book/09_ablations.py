@@ -67,7 +67,9 @@ depths: list[int] = [
     0,
     2,
 ]  # numbers of unfrozen blocks that are tried beside the baseline's
-seeds: int = 5  # trainings that differ in their seed alone, the one of chapter 4 included
+seeds: int = (
+    5  # trainings that differ in their seed alone, chapter 4's included
+)
 feature_precision: Literal["float32", "bfloat16"] = (
     "float32"  # of the cached features
 )

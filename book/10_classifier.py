@@ -375,7 +375,7 @@ for sections in get_args(Sections) if both_sections is not None else ():
 shown = [("fusion head", "both"), ("logistic regression", "report")]
 show_groups(
     sorted(by_section, key=lambda r: shown.index((r["model"], r["input"])))
-) if by_section else "These studies are pairs of image and text: no report has sections."
+) if by_section else "These are pairs of image and text, without sections."
 
 # %%
 run.write_results(

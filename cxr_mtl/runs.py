@@ -33,8 +33,8 @@ class Run:
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
 
-    def write_results(self, stage: str, records: Sequence[dict[str, Any]]) -> Path:
-        """Write a stage's tidy records to `results/<stage>.json` and return that path.
+    def write_results(self, stage: str, records: Sequence[dict[str, Any]]) -> None:
+        """Write a stage's tidy records to `results/<stage>.json`.
 
         Every record is a flat dict with at least `metric` and `value`; NumPy scalars become
         plain numbers.
@@ -50,9 +50,7 @@ class Run:
             for key, value in record.items():
                 if isinstance(value, float) and not math.isfinite(value):
                     raise InputError(f"a record of {stage} has {key} = {value}: {record}")
-        path = self / f"results/{stage}.json"
-        write_json(path, plain)
-        return path
+        write_json(self / f"results/{stage}.json", plain)
 
     def results(self, stage: str) -> list[dict[str, Any]]:
         """Read the records that `write_results` wrote.

@@ -78,6 +78,18 @@ def test_every_code_cell_is_plain_python(chapters):
             ast.parse(source)
 
 
+def test_no_line_of_code_is_cut_at_the_edge_of_the_page(chapters):
+    exercises = {stage.name: stage for stage in read_exercises(BOOK)}
+    long = [
+        (name, line)
+        for name, stage in {**chapters, **exercises}.items()
+        for source in code_cells(stage.notebook)
+        for line in source.splitlines()
+        if len(line) > 78
+    ]
+    assert long == []
+
+
 def test_every_parameter_says_what_it_is_and_is_used(chapters):
     for name, chapter in chapters.items():
         code = code_cells(chapter.notebook)

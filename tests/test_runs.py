@@ -19,7 +19,8 @@ def run(tmp_path) -> Run:
 
 def test_results_read_back_as_they_were_written(run):
     records = [{"metric": "accuracy", "k": 1, "value": 0.5, "paper": None, "model": "clip"}]
-    assert run.write_results("05_retrieval", records) == run / "results/05_retrieval.json"
+    run.write_results("05_retrieval", records)
+    assert (run / "results/05_retrieval.json").is_file()
     assert run.results("05_retrieval") == records
 
 

@@ -136,7 +136,7 @@ print("ex-01-normal: passed")
 
 # %% tags=["solution"]
 def picks_shorter(findings, impression):
-    """Whether the lexicographic maximum is the section with fewer characters."""
+    """Whether the lexicographic maximum is the shorter section."""
     ### BEGIN SOLUTION
     shorter, longer = sorted((findings, impression), key=len)
     for a, b in zip(shorter, longer, strict=False):
@@ -351,7 +351,7 @@ print("ex-01-split: passed")
 
 # %% tags=["solution"]
 def near_ceiling(texts, threshold):
-    """Mean of 1 / (number of texts whose word sets are as similar as that)."""
+    """Mean of 1 / (number of texts with word sets as similar as that)."""
     ### BEGIN SOLUTION
     words = [set(normalise_text(text).split()) for text in texts]
     column = {

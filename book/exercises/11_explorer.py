@@ -261,7 +261,7 @@ def occurrences(scores, k):
 
 
 def csls(scores, k):
-    """Scores less what both sides have with their nearest, [queries, items]."""
+    """Scores less what both sides have with their nearest."""
     ### BEGIN SOLUTION
     rows = np.sort(scores, axis=1)[:, -k:].mean(axis=1)
     columns = np.sort(scores, axis=0)[-k:].mean(axis=0)
@@ -276,7 +276,8 @@ for name, scores in {
     often = occurrences(scores, k)
     ranks = [own_rank(row, i) for i, row in enumerate(scores)]
     print(
-        f"{name}: skewness {skew(often):.2f}, most frequent {often.max()} times, "
+        f"{name}: skewness {skew(often):.2f}, "
+        f"most frequent {often.max()} times, "
         f"mean reciprocal rank {np.mean(1 / np.array(ranks)):.3f}"
     )
 
