@@ -118,20 +118,14 @@ data.dropped["reason"].value_counts().rename_axis(None).to_frame(
 )
 
 # %% [markdown]
-# What the collection holds, counted from its files, beside the paper's account of it:
+# What the collection holds, counted from its files:
 
 # %%
-PAPER_COUNTS = {"reports": 3955}
 open_i = read_reports()[0] if data.reports is None else data.reports
 counts = collection_counts(open_i)
-pd.DataFrame(
-    {
-        "counted": counts,
-        "paper": {name: PAPER_COUNTS.get(name, "") for name in counts},
-    }
-).rename(index=lambda name: name.replace("_", " ")).style.format(
-    thousands=","
-)
+pd.Series(counts, name="counted").rename(
+    lambda name: name.replace("_", " ")
+).to_frame().style.format(thousands=",")
 
 # %% [markdown]
 # *Imaged* are the studies with at least one image, *with text* those with findings or an impression,
@@ -228,8 +222,9 @@ parts["ceiling of exact match"] = drawn.groupby("split")["text"].agg(
 parts.loc[["train", "validation", "test"]].round(3)
 
 # %% [markdown]
-# How many studies of each part have a twin in another part, and in their own? What a model learns from
-# a training report it knows of its twin in the test set too.
+# How many studies of each part have a twin in another part, and in their own, and how many share the
+# most frequent text (*largest group*)? What a model learns from a training report it knows of its twin
+# in the test set too.
 
 # %%
 open_questions = evidence_counts(drawn, LABEL_NAMES)
@@ -367,7 +362,7 @@ run.write_results("01_data", results)
 # %% [markdown]
 # ## Summary
 #
-# - {num}`01_data?metric=studies:,` studies with a frontal image, a text and a label;
+# - {num}`01_data?metric=studies:,` studies with a frontal image (drawn, in the demo edition), a text and a label;
 #   {num}`01_data?metric=normal_share:.1%` are normal.
 # - {num}`01_data?metric=test_texts_elsewhere:.0%` of the test reports stand word for word in
 #   another part of the split; a split that keeps equal reports together has none.

@@ -204,7 +204,8 @@ at_paper = found.study.trials[0].value
 pd.DataFrame(
     {
         "found here": vars(found.weights) | {"validation MRR": found.value},
-        "paper": vars(PAPER_WEIGHTS) | {"validation MRR": at_paper},
+        "the paper's weights": vars(PAPER_WEIGHTS)
+        | {"validation MRR": at_paper},
     }
 ).rename(
     index={"bce": "λ₁ (BCE)", "supcon": "λ₂ (SupCon)", "clip": "λ₃ (CLIP)"}
@@ -272,7 +273,7 @@ fate_table.style.format("{:.4f}", na_rep="")
 # Where the first is the higher one, the model has become *sure* of wrong pairs: telling two labels
 # apart needs one direction of the embedding space only, and nothing keeps the others in order.
 #
-# Nothing in the BCE curve warns of it. **Mend it:** in the line of `collapsed`, give `clip` a weight
+# Nothing in the BCE curve warns of it; after so few epochs the MRR need not either. **Mend it:** in the line of `collapsed`, give `clip` a weight
 # again, first 0.01, then 1, and watch the MRR; and choose weights by what is wanted in the end,
 # retrieval, as the search above does. A scale that all three share hardly matters to AdamW; their
 # ratios do.
@@ -325,11 +326,12 @@ run.write_results("03_weight_search", records)
 #   {num}`03_weight_search?metric=lambda_bce:.2f`, λ₂ =
 #   {num}`03_weight_search?metric=lambda_supcon:.2f`, λ₃ =
 #   {num}`03_weight_search?metric=lambda_clip:.2f`, with a validation MRR of
-#   {num}`03_weight_search?metric=validation_mrr&weights=found:.4f`; the paper's weights give
-#   {num}`03_weight_search?metric=validation_mrr&weights=paper:.4f` here.
+#   {num}`03_weight_search?metric=validation_mrr&weights=found:.4f`. The paper's weights give
+#   {num}`03_weight_search?metric=validation_mrr&weights=paper:.4f` here, where the pretrained model has
+#   {num}`03_weight_search?metric=collapse_mrr&weights=none:.4f` without any training.
 # - SupCon knows two classes only. Given much weight it draws all studies of a label together,
 #   which serves a label and can cost the exact pair.
-# - A weight that dominates is not seen in its own loss, only in the retrieval that suffers.
+# - A weight that dominates is not seen in its own loss: look at the other losses, and at the retrieval.
 # - The objective is measured on a few hundred validation studies, too few to tell neighbouring
 #   trials apart.
 #

@@ -162,8 +162,11 @@ trained = train(
 # %% mystnb={"figure": {"name": "fig-training", "caption": "Training: the losses of every step (thin) and their running mean, the two learning rates, and strict retrieval on the validation studies."}, "image": {"alt": "Three panels: training losses by step, learning rates by step, validation mean reciprocal rank by epoch"}}
 training_curves(trained.steps, trained.epochs)
 # %% [markdown]
-# The SupCon loss has a floor well above zero: with two classes and a batch of many, each anchor's
-# probability is shared among all positives. The thin lines drop once an epoch where its last batch is
+# The SupCon loss has a floor well above zero: with two classes and a batch of many, the probability that
+# a study gives to the others is shared among all of its label. With as many of either label a batch of
+# 128 cannot fall below $\log 63 \approx 4.14$, and where all vectors are equal it is at
+# $\log 127 \approx 4.84$. Here it went from {num}`04_training?metric=supcon&epoch=first:.3f` in the first
+# epoch to {num}`04_training?metric=supcon&epoch=last:.3f` in the last. The thin lines drop once an epoch where its last batch is
 # smaller than the others: among few studies the right answer is easier to find.
 #
 # The best trial of [the search](03_weight_search) ended at a validation MRR of
@@ -351,14 +354,16 @@ run.write_results(
 # ## Summary
 #
 # - {num}`04_training?metric=steps` steps in {num}`04_training?metric=epochs` epochs. The CLIP loss
-#   went from {num}`04_training?metric=clip&epoch=first:.3f` to
-#   {num}`04_training?metric=clip&epoch=last:.3f`, BCE from
-#   {num}`04_training?metric=bce&epoch=first:.3f` to {num}`04_training?metric=bce&epoch=last:.3f`.
-# - Validation MRR went from {num}`04_training?metric=validation_mrr&epoch=first:.4f` to
-#   {num}`04_training?metric=validation_mrr&epoch=last:.4f`.
+#   went from {num}`04_training?metric=clip&epoch=first:.3f` in the first epoch to
+#   {num}`04_training?metric=clip&epoch=last:.3f` in the last, BCE from
+#   {num}`04_training?metric=bce&epoch=first:.3f` to {num}`04_training?metric=bce&epoch=last:.3f`, SupCon
+#   from {num}`04_training?metric=supcon&epoch=first:.3f` to
+#   {num}`04_training?metric=supcon&epoch=last:.3f`.
+# - Validation MRR was {num}`04_training?metric=validation_mrr&epoch=first:.4f` after the first epoch and
+#   {num}`04_training?metric=validation_mrr&epoch=last:.4f` after the last.
 # - Equal reports in a batch are false negatives: they push an image off its own report and set the
 #   CLIP loss a floor. A mask of one line takes them out.
 #
 # Now you: the [exercises](exercises/04_training) of this chapter.
 #
-# Next: [retrieval](05_retrieval) on the test studies, which no chapter so far has used.
+# Next: [retrieval](05_retrieval) on the test studies, which no model has been trained or chosen on.

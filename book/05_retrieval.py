@@ -268,12 +268,13 @@ pd.DataFrame(controls).assign(
 #
 # **Bold** is the best of the models. A mark behind a baseline's number says that it differs from the
 # fine-tuned model's at $p < 0.05$, and in which direction: ▼ the baseline is below the fine-tuned
-# model, ▲ above it. No mark means no difference that these queries could show. Higher is better in
+# model, ▲ above it. No mark at a metric that is tested means no difference that these queries could
+# show. Higher is better in
 # all metrics but the ranks. The test is a paired
 # randomisation test {cite}`smucker2007,phipson2010` over the queries, corrected for all tests under
 # the same protocol {cite}`holm1979`. Similarities are not tested: their height says nothing of how
-# well a model retrieves. F1, ROC AUC and mAP are no means over queries and have an interval but no
-# test.
+# well a model retrieves. F1, ROC AUC, mAP and the median rank are no means over queries and have an
+# interval but no test.
 
 # %%
 roles = {

@@ -97,13 +97,14 @@ embedding_maps(broken, labels)
 # the vectors live and never sees a map. The trustworthiness falls from
 # {num}`06_embedding_maps?model=random vectors&metric=trustworthiness:.3f` to
 # {num}`06_embedding_maps?model=random vectors, few neighbours&metric=trustworthiness:.3f`: many neighbours
-# on paper are none in truth. And the fine-tuned embeddings, cut into islands by the same
-# perplexity, keep their label accuracy of
-# {num}`06_embedding_maps?model=fine-tuned, few neighbours&metric=label_accuracy:.3f`. A claim about
+# on paper are none in truth. The fine-tuned embeddings, cut into islands by the same
+# perplexity, have the label accuracy of
+# {num}`06_embedding_maps?model=fine-tuned, few neighbours&metric=label_accuracy:.3f` that they have on any
+# map; what the map lost shows in its trustworthiness. A claim about
 # clusters needs such a number, and a map needs a second one beside it, drawn with another
 # perplexity, that shows the same.
 
-# %%
+# %% tags=["hide-cell"]
 coordinates = pd.concat(
     [
         pd.DataFrame(found.coordinates, columns=["x", "y"]).assign(

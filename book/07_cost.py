@@ -402,7 +402,7 @@ growth_figure(epochs, plain_epochs, steps, search)
 for shown in cost_benchmarks.shown_benchmarks(benchmarks_dir):
     display(Markdown(shown) if isinstance(shown, str) else shown)
 
-# %%
+# %% tags=["hide-cell"]
 run.write_results(
     "07_cost",
     [

@@ -229,7 +229,7 @@ roc_and_precision_recall(curves, labels["test"], bootstrap)
 #
 # In the cell of the thresholds write `"test"` for `"validation"`, twice: now the studies that are
 # tested choose the threshold, too. No line complains. The first two columns below show what it gains,
-# in Youden's index: a threshold is one number only, and gains all the same.
+# in Youden's index: a threshold is one number only, and yet it cannot lose by this, only gain.
 #
 # How much of the gain is true? Cut the test studies into halves at random: one half chooses, the
 # other is asked, many times over. The last two columns show both.
@@ -377,7 +377,7 @@ show_groups(
     sorted(by_section, key=lambda r: shown.index((r["model"], r["input"])))
 ) if by_section else "These are pairs of image and text, without sections."
 
-# %%
+# %% tags=["hide-cell"]
 run.write_results(
     "10_classifier",
     [
@@ -419,12 +419,12 @@ run.write_results(
 #   {num}`10_classifier?model=fusion head&input=both&group=all&metric=roc_auc:.3f` and an accuracy of
 #   {num}`10_classifier?model=fusion head&input=both&group=all&metric=accuracy:.1%` on the test
 #   studies.
-# - That number reads the report, which names what the label is made of. From the image alone a
+# - That number reads the report too, which names what the label is made of. From the image alone a
 #   regression trained for it reaches
 #   {num}`10_classifier?model=logistic regression&input=image&group=all&metric=roc_auc:.3f`; from the
 #   report alone
 #   {num}`10_classifier?model=logistic regression&input=report&group=all&metric=roc_auc:.3f`.
-# - A threshold that has seen the test looks better than it is, though it is one number.
+# - A threshold that has seen the test looks as good as it is or better, though it is one number.
 # - The labels are index terms of reports, not diagnoses: none of this says how the model would fare
 #   beside a radiologist.
 #

@@ -177,7 +177,7 @@ pd.DataFrame(
     {"file": name, "MB": f"{size / 1e6:.2f}"} for name, size in sizes.items()
 ).style.hide()
 
-# %%
+# %% tags=["hide-cell"]
 run.write_results(
     "11_explorer",
     [

@@ -86,8 +86,9 @@ def training_curves(steps: pd.DataFrame, epochs: pd.DataFrame) -> Figure:
         losses.plot(steps["step"], smooth, color=colour, label=LOSS_WORDS[name])
     losses.set(xlabel="step", ylabel="loss", title="Training losses")
     losses.legend(**below)
-    for name, label in (("learning_rate", "last layer"), ("head_learning_rate", "fusion head")):
-        rates.plot(steps["step"], steps[name], label=label)
+    rates.plot(steps["step"], steps["learning_rate"], label="last layer")
+    head = {"linestyle": "--", "label": "fusion head"}  # dashed: the two may coincide
+    rates.plot(steps["step"], steps["head_learning_rate"], **head)
     rates.set(xlabel="step", ylabel="learning rate", yscale="log", title="Learning rates")
     rates.legend(**below)
     for name, label in (
@@ -106,7 +107,8 @@ def search_history(study: optuna.Study) -> Figure:
     trials = _trials(study)
     figure, (history, importance) = plt.subplots(1, 2, figsize=(8.8, 3.4), layout="constrained")
     history.scatter(trials["number"], trials["value"], label="trial")
-    history.plot(trials["number"], trials["value"].cummax(), color="black", label="best so far")
+    best = trials["value"].cummax()
+    history.step(trials["number"], best, where="post", color="black", label="best so far")
     history.set(xlabel="trial", ylabel="validation MRR", title="Search history")
     history.xaxis.get_major_locator().set_params(integer=True)
     history.legend(loc="lower right")
@@ -136,7 +138,7 @@ def search_slices(study: optuna.Study) -> Figure:
         )
         axis.set(xlim=ends, xlabel=LOSS_NAMES[name])
     axes[0].set(ylabel="validation MRR")
-    axes[0].legend(loc="lower right")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     figure.colorbar(points, ax=axes, label="trial")
     return figure
 

@@ -1,5 +1,6 @@
 """Progress of long work: how far, and how long it still takes."""
 
+import sys
 import time
 from collections.abc import Callable
 
@@ -30,16 +31,18 @@ class Meter:
 
 
 def print_progress(what: str) -> Progress:
-    """A callback that prints a line every ten seconds: `what`, how far, and the time left."""
+    """A callback that tells `what`, how far, and the time left every ten seconds.
+
+    It writes to stderr, which the pages leave out: what a reader sees there is finished.
+    """
     last = time.monotonic()
 
     def show(done: int, total: int, seconds_left: float) -> None:
         nonlocal last
         if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
             last = time.monotonic()
-            print(
-                f"{what}  {done:,} of {total:,}, about {_in_words(seconds_left)} left", flush=True
-            )
+            words = f"{what}  {done:,} of {total:,}, about {_in_words(seconds_left)} left"
+            print(words, file=sys.stderr, flush=True)
 
     return show
 

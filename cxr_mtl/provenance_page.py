@@ -26,8 +26,8 @@ _LISTED = 3
 def lesson_line(record: Record) -> str:
     """One line for the top of a chapter: time, memory, machine and date of its last execution."""
     return (
-        f"*The last execution of this page took {_time(record.wall_seconds)}, without what earlier "
-        f"ones had left, and at most "
+        f"*The last execution of this page took {_time(record.wall_seconds)}, not counting work "
+        f"kept from earlier ones, and at most "
         f"{record.peak_memory_bytes / 2**30:.1f} GiB of memory, on {_machine(record.hardware)}, "
         f"{_day(record.started)}.*"
     )
@@ -45,7 +45,7 @@ def chapter_footer(
     hardware = record.hardware
     rows = {
         "run at": record.started.isoformat(),
-        "wall time": f"{record.wall_seconds:.1f} s, without what an earlier execution had left",
+        "wall time": f"{record.wall_seconds:.1f} s, not counting work kept from earlier executions",
         "peak memory": f"{record.peak_memory_bytes / 2**30:.2f} GiB",
         "source": _source(record.git),
         "processor": f"{hardware.cpu}, {hardware.cores} cores, {hardware.memory_gib} GiB of memory",

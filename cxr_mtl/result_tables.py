@@ -123,8 +123,8 @@ def _contest(record: Record) -> Contest:
 def _is_best(record: Record, rivals: Mapping[str, float]) -> bool:
     if len(rivals) < 2 or record["model"] not in rivals or record["metric"] in NO_CONTEST:
         return False
-    best = (min if record["metric"] in LOWER_IS_BETTER else max)(rivals.values())
-    return record["value"] == best
+    low, high = min(rivals.values()), max(rivals.values())
+    return low < high and record["value"] == (low if record["metric"] in LOWER_IS_BETTER else high)
 
 
 def results_table(
@@ -136,7 +136,7 @@ def results_table(
 ) -> Styler:
     """Lay records out as cells, in the order of the records.
 
-    The best of the trained models is bold wherever two or more answer the same question.
+    The best of the trained models is bold wherever two or more answer the same question and differ.
 
     Args:
         rows: the row headings by their titles, each a text of a record.

@@ -167,8 +167,8 @@ def test_a_chapter_that_was_run_shows_outputs_numbers_and_provenance(site):
     assert "42 outcomes" in text
     assert "The count is 42.0." in text
     assert (
-        "The last execution of this page took 12 s, without what earlier ones had left, and at "
-        "most 1.0 GiB of memory" in text
+        "The last execution of this page took 12 s, not counting work kept from earlier ones, and "
+        "at most 1.0 GiB of memory" in text
     )
     assert "How this chapter was run" in text
     assert "2.15.0" in text

@@ -29,7 +29,7 @@ def test_a_line_is_printed_at_most_every_ten_seconds(clock, capsys):
     for second in range(25):
         clock.now = 1000.0 + second
         show(1000 + second, 3851, 180.0)
-    assert capsys.readouterr().out == (
+    assert capsys.readouterr().err == (
         "images  1,010 of 3,851, about 3 min left\nimages  1,020 of 3,851, about 3 min left\n"
     )
 
@@ -41,4 +41,4 @@ def test_the_time_left_is_told_in_fitting_units(clock, capsys, seconds, words):
     show = print_progress("reports")
     clock.now += 11
     show(1, 2, seconds)
-    assert capsys.readouterr().out == f"reports  1 of 2, about {words} left\n"
+    assert capsys.readouterr().err == f"reports  1 of 2, about {words} left\n"

@@ -46,8 +46,8 @@ def states(*records, reason=None):
 
 def test_the_line_of_a_lesson_tells_time_memory_machine_and_date():
     assert lesson_line(record()) == (
-        "*The last execution of this page took 49 s, without what earlier ones had left, and at "
-        "most 1.5 GiB of memory, on 2 cores (Intel Chip, no GPU), 2 January 2026.*"
+        "*The last execution of this page took 49 s, not counting work kept from earlier ones, and "
+        "at most 1.5 GiB of memory, on 2 cores (Intel Chip, no GPU), 2 January 2026.*"
     )
 
 
@@ -61,7 +61,7 @@ def test_a_time_has_the_unit_that_suits_it(seconds, words):
 @pytest.mark.parametrize(
     "words",
     [
-        "| wall time | 49.4 s, without what an earlier execution had left |",
+        "| wall time | 49.4 s, not counting work kept from earlier executions |",
         "| peak memory | 1.50 GiB |",
         "| source | commit 0123456789ab with uncommitted changes |",
         "Intel(R) Chip(TM), 2 cores, 23.5 GiB of memory",

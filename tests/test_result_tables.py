@@ -90,9 +90,11 @@ def test_the_best_trained_model_is_bold_and_controls_do_not_count(metric, best):
     assert [name for name, text in cells.items() if "<b>" in text] == [best]
 
 
-def test_models_that_tie_are_both_bold():
-    cells = shown([record(), record(model="other")])
-    assert all("<b>" in text for text in cells.values())
+def test_the_best_are_bold_together_unless_all_are_equal():
+    equal = [record(value=0.5), record(model="other", value=0.5)]
+    assert not any("<b>" in text for text in shown(equal).values())
+    cells = shown([*equal, record(model="worse", value=0.4)])
+    assert [name for name, text in cells.items() if "<b>" in text] == ["fine-tuned", "other"]
 
 
 @pytest.mark.parametrize("metric", ["similarity", "recall"])

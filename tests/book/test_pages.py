@@ -1,9 +1,11 @@
 """The built pages: whole, offline, readable on a phone."""
 
+import re
 from functools import cache
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import nbformat
 import pytest
 from built_pages import PAGE_NAMES, PAGES, ROOT, needs_pages
 from lxml import html
@@ -80,6 +82,16 @@ def test_a_chapter_shows_its_outputs_and_how_it_was_run(name):
     text = parsed(PAGES / name).text_content()
     assert "No outputs are shown" not in text
     assert "How this chapter was run" in text
+
+
+@pytest.mark.parametrize("name", [n for n in PAGE_NAMES if n.split("/")[-1][:1].isdigit()])
+def test_what_the_pages_leave_out_of_a_chapter_is_only_its_progress(name):
+    stage = name.removeprefix("book/").removesuffix(".html")
+    notebook = nbformat.read(ROOT / f"runs/demo/{stage}.ipynb", as_version=4)
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    said = [output.text for output in outputs if output.get("name") == "stderr"]
+    lines = "".join(said).splitlines()
+    assert [line for line in lines if not re.fullmatch(r"\w+  [\d,]+ of .* left", line)] == []
 
 
 @pytest.mark.parametrize("width", [390, 1280])
