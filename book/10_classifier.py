@@ -218,8 +218,8 @@ roc_and_precision_recall(curves, labels["test"], bootstrap)
 # {num}`10_classifier?model=fusion head&input=image&group=all&metric=roc_auc:.3f`, with the report
 # alone {num}`10_classifier?model=fusion head&input=report&group=all&metric=roc_auc:.3f`, with both
 # {num}`10_classifier?model=fusion head&input=both&group=all&metric=roc_auc:.3f`. What a clinic
-# would want to know is what an image says before anybody has reported on it, and that is the row of
-# the image alone: for the regression that was trained for it
+# would want to know is what an image says before anybody has reported on it, and that is the column
+# of the image alone: for the regression that was trained for it
 # {num}`10_classifier?model=logistic regression&input=image&group=all&metric=roc_auc:.3f`. The
 # number with the report says how well the words of a report predict the index terms that were
 # given for these words. In the demo edition the image flatters, too: a phantom is drawn from the
@@ -328,9 +328,10 @@ show_groups(in_order)
 #
 # ## Findings or impression?
 #
-# The impression draws the conclusion that the label is about. What if the model is given only one
-# section to read? Only the test reports change; nothing is trained again. The rows below are the
-# studies that have both sections, so that all three texts are of the same studies.
+# The impression draws the conclusion that the label is about. Is it enough to read? Only the test
+# reports change; nothing is trained again, so a model that was trained on whole reports reads texts of
+# another kind, and many impressions say little more than "no acute disease", whatever the label. The
+# rows below are the studies that have both sections, so that all three texts are of the same studies.
 
 
 # %%
