@@ -274,16 +274,15 @@ clip_by_loops(some_vectors(5, 8), some_vectors(5, 8), 0.07)
 
 # %% tags=["check"]
 for n, d, tau in [(1, 3, 0.5), (6, 4, 0.07), (9, 16, 1.0)]:
-    v, t = some_vectors(n, d), some_vectors(n, d)
+    v, t = (normalize(some_vectors(n, d)) for _ in range(2))
     expected = clip_loss(v, t, tau).item()
+    answer = clip_by_loops(v, t, tau)
     assert math.isclose(
-        clip_by_loops(v, t, tau), expected, rel_tol=1e-9, abs_tol=1e-12
-    ), f"for {n} pairs the library's loss is {expected:.6f}"
+        answer, expected, rel_tol=1e-9, abs_tol=1e-12
+    ), f"for {n} pairs {answer:.6f}, the library's {expected:.6f}"
+    longer = clip_by_loops(3 * v, t, tau)
     assert math.isclose(
-        clip_by_loops(3 * v, t, tau),
-        expected,
-        rel_tol=1e-9,
-        abs_tol=1e-12,
+        longer, expected, rel_tol=1e-9, abs_tol=1e-12
     ), "the lengths of the embeddings must not matter"
 corners = torch.eye(4, dtype=torch.float64)
 expected = math.log(math.e + 3) - 1  # one similarity is 1, three are 0

@@ -85,8 +85,8 @@ def chance_of_one_label(
 # %% [markdown] tags=["solution"]
 # Where both labels are common, a batch of two has one label about every second time. Each further
 # study makes that rarer by a factor near the share of the larger class, so that the paper's batch of
-# 128 will never be seen with one label. Small batches often are, and SupCon then has nothing to
-# separate.
+# 128 will never be seen with one label. Batches of two to four often are, and SupCon then has nothing
+# to separate.
 
 
 # %% tags=["check"]
@@ -204,9 +204,9 @@ def early_stop(scores: list[float], patience: int) -> tuple[int, int]:
 
 
 # %% [markdown] tags=["solution"]
-# The chapter does not stop early, and neither does the paper. The cosine brings the learning rate to
-# zero at a step fixed beforehand; whoever stops at half of it keeps weights that still move with
-# large steps. Besides, the highest of many noisy values is too high: the validation metric of
+# The chapter does not stop early. The cosine brings the learning rate to zero at a step fixed beforehand;
+# whoever stops before keeps weights that still move with large steps, or are still in the warm-up: the
+# check prints the rate at the end of the kept epoch as a share of the highest. Besides, the highest of many noisy values is too high: the validation metric of
 # the kept epoch is no honest estimate any more.
 
 # %% tags=["check"]
@@ -233,12 +233,16 @@ for _ in range(200):
     assert answer == expected, (
         f"{scores}, patience {patience}: {answer}"
     )
+mrr = list(epochs["validation_mrr"])
+rates = steps.groupby("epoch")["learning_rate"].last()
 for patience in (2, 5):
-    last, kept = early_stop(list(epochs["validation_mrr"]), patience)
+    last, kept = early_stop(mrr, patience)
     print(
-        f"patience {patience}: "
-        f"stops after epoch {last}, keeps epoch {kept}"
+        f"patience {patience}: stops after epoch {last}, "
+        f"keeps epoch {kept}, MRR {mrr[kept - 1]:.3f}, "
+        f"rate {rates[kept] / rates.max():.2f}"
     )
+print(f"without it: MRR {mrr[-1]:.3f}")
 print("stopping early: passed")
 
 # %% [markdown]
@@ -283,6 +287,13 @@ def supcon_floor(labels: list[int], temperature: float) -> float:
 
 
 # %% [markdown] tags=["solution"]
+# With all positives at similarity 1 and all others at $-1$ each of the $P$ terms is
+# $-\log[e^{1/\tau} / (P e^{1/\tau} + M e^{-1/\tau})] = \log(P + M e^{-2/\tau})$. No arrangement gives less: in
+# general an anchor's loss is $\log \sum_a e^{s_a} - \bar s$, with $s_a$ the similarities divided by $\tau$ and
+# $\bar s$ their mean over the positives. The exponential is convex, so the positives' part of the sum is at
+# least $P e^{\bar s}$; the others' part is at least $M e^{-1/\tau}$; and
+# $\log(P + M e^{-1/\tau - \bar s})$ is least where $\bar s$ is largest, $1/\tau$.
+#
 # The term $M e^{-2/\tau}$ vanishes at $\tau = 0.07$, and what is left is $\log P$: the probability
 # of a positive is shared among all of them. In a batch of 128 with half of each label this is
 # $\log 63 \approx 4.14$. In a batch with a single label there is nothing to separate; where all
@@ -377,7 +388,7 @@ def adamw(
 # %% [markdown] tags=["solution"]
 # Such a weight is left with $\prod_s (1 - \eta_s \lambda)$ of its value, about
 # $1 - \lambda \sum_s \eta_s$; the check prints it for this run. Where that is nearly 1, the weight
-# decay does next to nothing, and no search need look for its best value.
+# decay does next to nothing, and neither does any smaller one.
 
 # %% tags=["check"]
 torch.manual_seed(seed)
@@ -493,8 +504,8 @@ def load_checkpoint(
 
 
 # %% [markdown] tags=["solution"]
-# The optimiser's two running means belong to the state as much as the weights: without them the
-# first steps after the resumption are other steps. The state of the random number generator need
+# The optimiser's two running means and its count of steps belong to the state as much as the weights:
+# without them the first steps after the resumption are other steps. The state of the random number generator need
 # not be kept here, because every epoch begins with a seed made from its number. The chapter's own
 # checkpoint also holds the curves, and a key of data and parameters, so that a checkpoint of
 # another training is not taken by mistake; and it is written beside and renamed, so that a kill
@@ -557,9 +568,10 @@ print("checkpoint: passed")
 #    for embeddings [n, d], twice, without the terms in the two denominators that `equal` [n, n]
 #    marks. A study's own term always stays.
 #
-# The check counts pairs in random batches of the training studies, compares the loss with loops,
-# and, where nothing is equal, with the library. Then think about what else you could do: draw
-# batches without duplicates, or count equal reports as positives.
+# The mask of the third is in the chapter, for four pairs. The check counts pairs in random batches of the
+# training studies, compares the loss with loops, and, where nothing is equal, with the library. For the
+# rest of the afternoon: draw batches without duplicates, or count equal reports as positives, train the
+# chapter's model for a few epochs each way, and hold the validation MRR against that of another seed.
 # ```
 
 # %% [markdown]

@@ -175,6 +175,7 @@ for name, (images, reports) in pairs.items():
     fused = accuracy_at_1(images, fused_vectors(images, reports))
     strict = accuracy_at_1(images, reports)
     assert fused is not None, "accuracy_at_1 returns nothing"
+    assert np.ndim(fused) == 0, "accuracy_at_1 returns no single number"
     indexed = found_by_faiss(images, fused_vectors(images, reports))
     assert np.isclose(fused, indexed), f"fused {fused}, FAISS {indexed}"
     indexed = found_by_faiss(images, reports)

@@ -90,9 +90,9 @@ def store_bytes(lengths, width, bytes_per_value):
 
 
 # %% [markdown] tags=["solution"]
-# Four bytes for each number of each token that is there: the check prints the gigabytes for this run's
-# reports at BiomedCLIP's width. Padding makes it as many times more as the context is longer than a
-# report on average.
+# Four bytes for each number of each token that is there, and of one more token per study. The check prints
+# the gigabytes for this run's reports at BiomedCLIP's width of 768. Padding makes the tokens as many times
+# more as the context, here this run's, is longer than a report on average.
 
 
 # %% tags=["check"]
@@ -144,7 +144,8 @@ def break_even(prefix, cached_epoch, plain_epoch):
 
 # %% [markdown] tags=["solution"]
 # From $p + E c < E s$ follows $E > p / (s - c)$. At equality nothing is gained yet, so the whole
-# number after it counts, even where the quotient is one itself.
+# number after it counts, even where the quotient is one itself. Where the check's last line names fewer
+# epochs than a training has, the cache pays within one training.
 
 
 # %% tags=["check"]
@@ -179,7 +180,7 @@ cached = max(
     (r for r in measured if r["metric"] == "epoch_seconds"),
     key=lambda r: r["studies"],
 )["value"]
-print(f"in this run after {break_even(prefix, cached, plain)} epochs")
+print(f"in this run after epoch {break_even(prefix, cached, plain)}")
 print("ex-07-break-even: passed")
 
 # %% [markdown]

@@ -393,7 +393,7 @@ def queries_needed(difference, disagree, power=0.8):
 # The mean difference of $n$ queries has a standard error of $\sqrt{\psi/n}$ if the models are equal:
 # beyond $z_{0.975}$ of these the test rejects. If they differ it lies around $\delta$ with
 # $\sqrt{(\psi - \delta^2)/n}$, and is to be $z_{0.8}$ of these beyond that limit. Both add up to
-# $\delta$. The exact test is somewhat more careful: about one query in twenty more.
+# $\delta$. The exact test is somewhat more careful: about one query in sixteen more.
 
 
 # %% tags=["check"]
@@ -506,7 +506,8 @@ print("ex-08-curse: passed")
 # [n] each (a cluster is any number or text), the number of resamples and a generator -> the two ends
 # of the 95 % percentile interval of the mean. As many clusters are drawn as there are, and the mean
 # is that of the studies in them. Then look at this run: is the interval of a report query's recall@10
-# wider? Explain what you find by how often reports repeat here.
+# wider? Explain what you find by how often reports repeat here, and by how alike the values of one report's
+# studies are.
 # ```
 
 # %% [markdown]
@@ -531,9 +532,9 @@ def cluster_interval(values, clusters, resamples, rng):
 # A mean of $n/2$ pairs of equal values knows no more than $n/2$ values: the honest interval is
 # $\sqrt 2$ times as wide. In general, let the values of studies of one text have the correlation $\rho$,
 # and let a study stand in a cluster of $m$ on average (over the studies: $\sum_c n_c^2 / n$). Then the
-# variance is about $1 + \rho (m - 1)$ times that of independent values, the *design effect*. In a run $m$ is
-# near 1 where few texts repeat. And $\rho$ may be small: the studies of one text are looked for in one order
-# of the images, but each waits for an image of its own, and the places are few.
+# variance is about $1 + \rho (m - 1)$ times that of independent values, the *design effect*. The check prints
+# $m$. Where $\rho$ is small the width hardly moves, even with $m$ well above 1: the studies of one text are
+# looked for in one order of the images, but each waits for an image of its own, and the places are few.
 
 
 # %% tags=["check"]
@@ -569,7 +570,8 @@ clustered = cluster_interval(
     found, texts, 2000, np.random.default_rng(0)
 )
 bootstrap = Bootstrap(len(found), seed=0).mean(found)
-print(f"{len(found)} reports, {texts.nunique()} different ones")
+m = (texts.value_counts() ** 2).sum() / len(texts)
+print(f"{len(found)} reports, {texts.nunique()} different, m = {m:.2f}")
 print(
     f"recall@10 {found.mean():.3f}, by study {np.round(bootstrap, 3)},"
 )

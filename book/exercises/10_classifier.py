@@ -85,9 +85,10 @@ def predictive_value(sensitivity, specificity, share):
 
 # %% [markdown] tags=["solution"]
 # Of $n$ studies $n \cdot \text{share} \cdot \text{sensitivity}$ are called abnormal rightly and
-# $n (1 - \text{share})(1 - \text{specificity})$ wrongly. Where few are abnormal the second number wins,
-# however good the classifier looks on half and half: the predictive value belongs to a clinic, not to a
-# model.
+# $n (1 - \text{share})(1 - \text{specificity})$ wrongly. The second number wins where
+# $\text{share} / (1 - \text{share})$ is below $(1 - \text{specificity}) / \text{sensitivity}$. For every
+# specificity below 1 there is such a share, however good the classifier looks on half and half: a
+# predictive value belongs to a model *in a clinic*.
 
 
 # %% tags=["check"]
@@ -223,7 +224,8 @@ def ece(probabilities, labels):
 # %% [markdown] tags=["solution"]
 # Not 0: in a bin of forty the share of abnormal studies has a standard deviation of up to 0.08. An
 # error is therefore only worth something beside what chance alone gives at the same number of
-# studies.
+# studies *and with the same probabilities*: where these lie near 0 and 1, chance moves the shares far
+# less. The last two lines set this run's head beside labels that were drawn with its own probabilities.
 
 
 # %% tags=["check"]
@@ -243,8 +245,14 @@ for n in (400, 4000):
     mean = np.mean([ece(*calibrated(rng, n)) for _ in range(200)])
     assert mean > 0
     print(f"perfectly calibrated, {n} studies: {mean:.3f} on average")
-of_head = expected_calibration_error(expit(logits), labels)
+p = expit(logits)
+of_head = expected_calibration_error(p, labels)
+by_chance = [
+    expected_calibration_error(p, (rng.random(len(p)) < p).astype(int))
+    for _ in range(200)
+]
 print(f"this run's head: {of_head:.3f}")
+print(f"its probabilities, were they right: {np.mean(by_chance):.3f}")
 print("ex-10-ece: passed")
 
 # %% [markdown]
@@ -405,10 +413,11 @@ def temperature(logits, labels):
 
 
 # %% [markdown] tags=["solution"]
-# In $1/\tau$ the cross-entropy is convex, so there is one minimum, unless the logits tell the labels
-# apart without an error: then less is always better, and $\tau$ goes to its lower bound. It does not
-# help where the head is calibrated already, nor where the *share* of abnormal studies is another one:
-# that moves the logits and does not stretch them.
+# In $1/\tau$ the cross-entropy is convex, so there is one minimum. It lies at the lower bound of $\tau$
+# where the *signs* of the logits tell the labels apart without an error, and at the upper one where the
+# logits point the wrong way on the whole. It does not help where the head is calibrated already, and it
+# cannot mend another *share* of abnormal studies: that moves the logits and does not stretch them, so a
+# temperature softens the loss a little, and a bias is what is missing.
 
 # %% tags=["check"]
 rng = np.random.default_rng(0)
