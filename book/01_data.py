@@ -183,14 +183,15 @@ pd.DataFrame(
 # what the code names, on the side and at the place and with the severity it names, over a real
 # lung outline. From here on, phantoms and real images take the same road.
 
-# %% mystnb={"figure": {"name": "fig-images", "caption": "A study without findings, and for each of the 19 most frequent MeSH headings the study with the fewest other codes: the code, the study and the beginning of its impression."}, "image": {"alt": "Grid of frontal chest images, each captioned with a MeSH code, the study number and the beginning of the impression"}}
+# %% mystnb={"figure": {"name": "fig-images", "caption": "Studies of this edition. Where they have MeSH headings: one without findings, and for each of the 19 most frequent headings the study with the fewest other codes, with the code, the study and the beginning of its impression."}, "image": {"alt": "Grid of frontal chest images, each captioned with a MeSH code, the study number and the beginning of the impression"}}
 set_matplotlib_formats("jpeg", pil_kwargs={"quality": 85})
 shown = showcase_studies(studies, seed=seed)
 contact_sheet(shown["image"], shown["caption"], columns=5)
 
 # %% [markdown]
-# One report, as the models will read it. Reports are quoted from Open-I (Indiana University,
-# Demner-Fushman et al. 2016, CC BY-NC-ND 4.0); `XXXX` stands where names and dates were removed.
+# One report, as the models will read it. In the editions on Open-I it is quoted from there (Indiana
+# University, Demner-Fushman et al. 2016, CC BY-NC-ND 4.0); `XXXX` stands where names and dates were
+# removed. An edition on your own pairs shows a text of yours.
 
 # %%
 example = shown.iloc[min(2, len(shown) - 1)]

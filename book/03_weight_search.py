@@ -264,8 +264,8 @@ fate_table = pd.DataFrame(
 fate_table.style.format("{:.4f}", na_rep="")
 
 # %% [markdown]
-# BCE alone does well what it was asked, {num}`03_weight_search?metric=collapse_bce&weights=bce_alone:.3f`,
-# and nothing else. The validation MRR was {num}`03_weight_search?metric=collapse_mrr&weights=none:.4f`
+# BCE alone was asked for one thing, and its own curve ends at
+# {num}`03_weight_search?metric=collapse_bce&weights=bce_alone:.3f`. The validation MRR was {num}`03_weight_search?metric=collapse_mrr&weights=none:.4f`
 # before training; it is {num}`03_weight_search?metric=collapse_mrr&weights=bce_alone:.4f` with BCE alone
 # and {num}`03_weight_search?metric=collapse_mrr&weights=found:.4f` with the weights found. Compare the
 # CLIP losses too: {num}`03_weight_search?metric=collapse_clip&weights=bce_alone:.2f` after BCE alone, and
@@ -332,8 +332,8 @@ run.write_results("03_weight_search", records)
 # - SupCon knows two classes only. Given much weight it draws all studies of a label together,
 #   which serves a label and can cost the exact pair.
 # - A weight that dominates is not seen in its own loss: look at the other losses, and at the retrieval.
-# - The objective is measured on a few hundred validation studies, too few to tell neighbouring
-#   trials apart.
+# - The objective is measured on the validation studies, in the demo a few hundred: too few to tell
+#   neighbouring trials apart.
 #
 # Now you: the [exercises](exercises/03_weight_search) of this chapter.
 #

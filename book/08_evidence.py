@@ -347,7 +347,7 @@ results_table(
 )
 
 # %% [markdown]
-# With more than one right answer equal reports cost next to nothing: the ceiling of precision@10 by
+# With more than one right answer equal reports cost less: the ceiling of precision@10 by
 # label is
 # {num}`08_evidence?protocol=cross_modal&direction=image_to_text&model=duplicate ceiling&relevance=same_label&metric=precision&k=10:.3f`
 # for images and
@@ -356,8 +356,8 @@ results_table(
 # {num}`08_evidence?protocol=cross_modal&direction=image_to_text&model=duplicate ceiling&relevance=own_study&metric=recall&k=1:.3f`.
 #
 # Precision@10 by label exists under all five protocols, and shows how each ranks the models. Within
-# one modality nothing crosses over: reports find reports of their label easily, since they name what
-# the label is made from.
+# one modality nothing crosses over: where the label is made from what reports name, as in Open-I,
+# reports find reports of their label easily.
 
 # %%
 results_table(

@@ -283,8 +283,8 @@ difference_plot(differences, band)
 # An interval knows of the queries only, the band of the seeds only. A variant inside the band may be
 # another seed, whatever its interval says.
 #
-# Three variants of the data change the reports that are searched for, too: *findings only*,
-# *impression only* and *XXXX removed*. Their difference says how hard the task is with these texts
+# Some variants of the data change the reports that are searched for, too: *findings only*,
+# *impression only* and *XXXX removed* (pairs without sections have none of them). Their difference says how hard the task is with these texts
 # at least as much as what the training learnt from them: shorter texts repeat more often, and equal
 # reports cannot be told apart.
 
@@ -356,7 +356,8 @@ run.write_results(
 # ## Summary
 #
 # - Two trainings that differ in their seed alone differ in strict MRR by less than about
-#   {num}`09_ablations?metric=seed_band:.4f` in 95 % of the cases.
+#   {num}`09_ablations?metric=seed_band:.4f` in 95 % of the cases, as far as
+#   {num}`09_ablations?metric=seeds` seeds can tell: two or three can tell next to nothing.
 # - Of {num}`09_ablations?metric=variants` variants,
 #   {num}`09_ablations?metric=significant_variants` differ from the baseline by more than the queries
 #   explain, after correction, and {num}`09_ablations?metric=variants_beyond` of these by more than

@@ -46,18 +46,18 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 
 def banner(records: Iterable[Record]) -> str | None:
-    """What every page of a run on phantoms says of its images and models; None of other runs."""
+    """What every page says of phantoms and stand-ins; None of a run that has neither."""
     values = defaultdict(set)
     for record in records:
         for name in ("dataset", "backbone", "general_model"):
             if name in record.parameters:
                 values[name].add(record.parameters[name])
     # Where the record of the data is lost, the numbers of the others are still those of a demo.
-    if not values or values["dataset"] - {"phantom"}:
-        return None
     models = values["backbone"] | values["general_model"]
-    stand_ins = f", and {STAND_INS}" if models <= set(get_args(DemoName)) else ""
-    return f"{PHANTOM_BANNER}{stand_ins}."
+    stand_ins = STAND_INS if models and models <= set(get_args(DemoName)) else ""
+    if not values or values["dataset"] - {"phantom"}:
+        return f"{stand_ins[:1].upper()}{stand_ins[1:]}." if stand_ins else None
+    return ", and ".join(filter(None, [PHANTOM_BANNER, stand_ins])) + "."
 
 
 def _set_banner(app: Sphinx, config: Config) -> None:

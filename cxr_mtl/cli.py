@@ -85,8 +85,11 @@ def book(
     """Execute what is not fresh, then build the pages into _build/html."""
     from cxr_mtl.book import ChapterError, Outcome, run_chapters, time_table
     from cxr_mtl.pages import PagesError, build_html, check_edition
+    from cxr_mtl.runs import existing_run
 
     check_edition(reference)
+    if reference and reference != run:
+        existing_run(reference)
     try:
         outcomes = run_chapters(profile, run, parameter or (), console=console)
         started = time.perf_counter()
@@ -190,7 +193,7 @@ def query(
         Path | None, typer.Option(metavar="FILE", help="A radiograph to search with.")
     ] = None,
     text: Annotated[str | None, typer.Option(help="A report to search with.")] = None,
-    k: Annotated[int, typer.Option("-k", min=1, help="How many studies to show.")] = 5,
+    k: Annotated[int, typer.Option("-k", help="How many studies to show, at least 1.")] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
     run: RunName = "demo",
 ) -> None:
@@ -230,10 +233,14 @@ def compare(
     """Say which numbers of two runs differ, and by more than another training seed would do."""
     from cxr_mtl.comparison import MOVED, compare_page, compare_runs, value_text, verdict_counts
     from cxr_mtl.files import write_beside
+    from cxr_mtl.run_states import stale_chapters
     from cxr_mtl.runs import existing_run
 
     a, b = existing_run(run_a), existing_run(run_b)
     rows = compare_runs(a, b)
+    for name in (run_a, run_b):
+        for chapter, reason in stale_chapters(name).items():
+            console.print(f"{name}: {chapter} is stale ({reason})", markup=False, highlight=False)
     counts = Table("verdict", "numbers")
     for verdict, count in verdict_counts(rows).items():
         counts.add_row(verdict, str(count))

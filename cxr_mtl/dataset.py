@@ -95,8 +95,11 @@ def load_dataset(
     if loaded.studies.empty:
         reasons = loaded.dropped["reason"].value_counts()
         listed = ", ".join(f"{count} x {reason}" for reason, count in reasons.items())
+        source = {"pairs": csv, "openi": folder}.get(dataset, "drawn phantoms")
+        first = "".join(f", study {study} for one" for study in loaded.dropped["study"].head(1))
         raise InputError(
-            f"dataset '{dataset}' has no usable study ({listed}): check its images and view source"
+            f"dataset '{dataset}' of {source} has no usable study "
+            f"({listed or 'no rows'}{first}): check its images, and of Open-I the view source"
         )
     return loaded
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from cxr_mtl.comparison import (
     BEYOND,
+    VERDICTS,
     compare_page,
     compare_runs,
     value_text,
@@ -101,15 +102,18 @@ def reference_section(comparison: Comparison, stage: str, compare_link: str) -> 
 
 
 def reference_summary(comparison: Comparison, compare_link: str) -> str:
-    """One line on all stages: how many numbers moved, or why nothing is compared."""
+    """One line on all stages: how many numbers have which verdict, or why nothing is compared."""
     if comparison.reason:
         return comparison.reason
-    moved = verdict_counts(comparison.numbers)[BEYOND]
-    compared = comparison.numbers["stage"].nunique()
-    return (
-        f"Of {len(comparison.numbers)} numbers in {compared} chapters {moved} moved beyond seed "
-        f'variance (<a href="{compare_link}">all of them</a>).'
+    counts = verdict_counts(comparison.numbers)
+    told = ", ".join(f"{counts[v]} {v}" for v in VERDICTS if counts[v] or v == BEYOND)
+    text = (
+        f"{len(comparison.numbers)} numbers in {comparison.numbers['stage'].nunique()} chapters: "
+        f'{told} (<a href="{compare_link}">all of them</a>).'
     )
+    both = (comparison.states, comparison.reference_states)
+    stale = [n for n in comparison.states if "/" not in n and any(s[n].reason for s in both)]
+    return f"{text} Not compared, for they are stale: {', '.join(stale)}." if stale else text
 
 
 def write_compare_page(comparison: Comparison, folder: Path) -> None:

@@ -13,7 +13,16 @@ from cxr_mtl.files import read_json
 from cxr_mtl.fingerprints import chapter_code
 from cxr_mtl.repeat import manifest_values
 from cxr_mtl.runs import RUNS, Run
-from cxr_mtl.stages import LOCK, Chapter, executed_copy, recorded, stage_parts, why_stale
+from cxr_mtl.stages import (
+    BOOK,
+    LOCK,
+    Chapter,
+    executed_copy,
+    read_chapters,
+    recorded,
+    stage_parts,
+    why_stale,
+)
 
 
 class Git(BaseModel):
@@ -94,6 +103,17 @@ def read_states(run_name: str, chapters: Iterable[Chapter], root: Path) -> dict[
         reason = state.reason and state.reason.replace(f"{root}/", "")  # for readers elsewhere
         states[chapter.name] = replace(state, reason=reason)
     return states
+
+
+def stale_chapters(run_name: str) -> dict[str, str]:
+    """Why what a run holds of a chapter is out of date, by chapter; empty outside of a repository.
+
+    A chapter that has not been run is not among them.
+    """
+    if not BOOK.is_dir():
+        return {}
+    states = read_states(run_name, read_chapters(), Path()).values()
+    return {state.name: state.reason for state in states if state.record and state.reason}
 
 
 def mending_command(run_name: str, root: Path) -> str:

@@ -197,7 +197,7 @@ def test_tables_are_made_where_their_directives_stand(site):
     assert edition["run"] == "mine"
     assert edition["shown"] == "2 of 3 chapters and sets of exercises"
     assert edition["not shown"].startswith("06_maps (not run yet): cxr-mtl book --profile")
-    assert edition["against demo"].startswith("Of 3 numbers in 2 chapters 0 moved beyond")
+    assert edition["against demo"].startswith("3 numbers in 2 chapters: 0 moved beyond")
 
 
 def test_a_stale_chapter_names_the_reason_and_the_remedy_and_shows_no_output(site):
@@ -255,6 +255,15 @@ def test_the_banner_speaks_of_stand_ins_only_where_both_models_are_such(backbone
     text = banner(SimpleNamespace(parameters=parameters) for parameters in values)
     assert text.startswith(PHANTOM_BANNER)
     assert (STAND_INS in text) == told
+
+
+def test_stand_ins_are_told_of_on_real_images_too_and_nothing_where_there_are_none():
+    def told(**parameters):
+        return banner([SimpleNamespace(parameters=parameters)])
+
+    models = {"backbone": "demo-biomed", "general_model": "demo-general"}
+    assert told(dataset="pairs", **models) == f"T{STAND_INS[1:]}."
+    assert told(dataset="openi", backbone="biomedclip", general_model="clip") is None
 
 
 def test_a_number_that_rests_on_a_stale_chapter_says_so(site):

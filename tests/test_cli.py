@@ -78,8 +78,10 @@ def test_notebooks_takes_the_repository_from_the_variable(command, module, monke
     assert "Written: out/01.ipynb" in capsys.readouterr().out
 
 
-def test_book_runs_what_is_stale_and_then_builds_the_pages(command, monkeypatch, capsys):
+def test_book_runs_what_is_stale_and_then_builds_the_pages(command, monkeypatch, capsys, tmp_path):
     calls = []
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs/old").mkdir(parents=True)
     monkeypatch.setattr(book, "run_chapters", lambda *w, **k: calls.append("run") or [])
     monkeypatch.setattr(
         pages, "build_html", lambda *names: calls.append(names) or Path("_build/html/index.html")
@@ -93,6 +95,7 @@ def test_book_runs_what_is_stale_and_then_builds_the_pages(command, monkeypatch,
 def test_book_refuses_a_bad_name_before_any_work(command, monkeypatch, capsys):
     monkeypatch.setattr(book, "run_chapters", lambda *w, **k: pytest.fail("it ran"))
     assert command("book", "--reference", "a b") == 2
+    assert command("book", "--reference", "absent") == 2
     monkeypatch.setenv("CXR_MTL_REFERENCE", "../x")
     assert command("book") == 2
     monkeypatch.delenv("CXR_MTL_REFERENCE")
@@ -100,6 +103,7 @@ def test_book_refuses_a_bad_name_before_any_work(command, monkeypatch, capsys):
     assert command("book") == 2
     said = capsys.readouterr().err
     assert said.count("error: the run name") == 2
+    assert "error: there is no run runs/absent" in said
     assert "error: 'cxr' names no repository at GitHub" in said
 
 

@@ -119,7 +119,9 @@ def test_a_parameter_the_data_set_needs_is_named(tmp_path):
 
 def test_a_data_set_without_a_usable_study_says_why(tmp_path):
     (tmp_path / "pairs.csv").write_text("image,text\na.png,Clear.\nb.png,Clear.\n")
-    with pytest.raises(InputError, match=r"no usable study \(2 x image missing\)"):
+    with pytest.raises(
+        InputError, match=r"pairs\.csv has no usable study \(2 x image missing, study a for one\)"
+    ):
         load_dataset("pairs", csv=tmp_path / "pairs.csv", cache=tmp_path, seed=0)
 
 

@@ -159,7 +159,12 @@ def test_the_summary_counts_and_the_page_holds_every_number(study):
     comparison = compared(study)
     beyond = (comparison.numbers["verdict"] == BEYOND).sum()
     summary = reference_summary(comparison, "_static/compare.html")
-    assert f"Of 41 numbers in 2 chapters {beyond} moved beyond seed variance" in summary
+    assert f"41 numbers in 2 chapters: {beyond} moved beyond seed variance, " in summary
+    assert f"{(comparison.numbers['verdict'] == EQUAL).sum()} equal (<a" in summary
+    assert "Not compared" not in summary
+    mine = states("its code changed", epochs=5)
+    without = reference_summary(compared(study, mine), "_static/compare.html")
+    assert without.endswith("Not compared, for they are stale: 05_retrieval.")
     (study / "_static").mkdir()
     write_compare_page(comparison, study)
     page = (study / "_static/compare.html").read_text()

@@ -7,8 +7,9 @@ import jupytext
 import pytest
 from nbformat.v4 import new_output
 
+from cxr_mtl import run_states
 from cxr_mtl.fingerprints import digest
-from cxr_mtl.run_states import mending_command, read_states
+from cxr_mtl.run_states import StageState, mending_command, read_states
 from cxr_mtl.runs import Run
 from cxr_mtl.stages import executed_copy, read_chapters, stage_parts
 
@@ -226,3 +227,17 @@ def test_the_remedy_keeps_the_values_of_the_run_where_its_manifest_tells_them(st
         (study / "runs/demo/manifest.json").write_text(text)
         assert mending_command("demo", study) == "cxr-mtl book --profile PROFILE --run demo"
     assert mending_command("other", study) == "cxr-mtl book --run other"
+
+
+def test_chapters_that_were_run_and_are_stale_are_told_where_there_is_a_book(tmp_path, monkeypatch):
+    found = {
+        "01_data": StageState("01_data", object(), None),
+        "02_model": StageState("02_model", object(), "its code changed"),
+        "03_search": StageState("03_search", None, "not run yet"),
+    }
+    monkeypatch.setattr(run_states, "read_states", lambda *_: found)
+    monkeypatch.setattr(run_states, "read_chapters", list)
+    monkeypatch.chdir(tmp_path)
+    assert run_states.stale_chapters("mine") == {}
+    (tmp_path / "book").mkdir()
+    assert run_states.stale_chapters("mine") == {"02_model": "its code changed"}
