@@ -106,8 +106,8 @@ def test_a_page_opens_offline_without_a_complaint(browser, name, width):
         lambda line: complaints.append(line.text) if line.type in ("error", "warning") else None,
     )
     page.goto((PAGES / name).as_uri())
-    page.wait_for_load_state("networkidle")
     page.evaluate("window.MathJax?.startup?.promise")
+    page.wait_for_timeout(500)  # whatever a script asks for once the page is there
     equations, rendered, wrong = (
         page.locator(selector).count()
         for selector in (".math.notranslate", ".math mjx-container", "mjx-merror")
