@@ -265,16 +265,16 @@ fate_table.style.format("{:.4f}", na_rep="")
 
 # %% [markdown]
 # BCE alone was asked for one thing, and its own curve ends at
-# {num}`03_weight_search?metric=collapse_bce&weights=bce_alone:.3f`. The validation MRR was {num}`03_weight_search?metric=collapse_mrr&weights=none:.4f`
-# before training; it is {num}`03_weight_search?metric=collapse_mrr&weights=bce_alone:.4f` with BCE alone
+# {num}`03_weight_search?metric=collapse_bce&weights=bce_alone:.3f`. The validation MRR was
+# {num}`03_weight_search?metric=collapse_mrr&weights=none:.4f` before training; it is {num}`03_weight_search?metric=collapse_mrr&weights=bce_alone:.4f` with BCE alone
 # and {num}`03_weight_search?metric=collapse_mrr&weights=found:.4f` with the weights found. Compare the
 # CLIP losses too: {num}`03_weight_search?metric=collapse_clip&weights=bce_alone:.2f` after BCE alone, and
 # {num}`03_weight_search?metric=collapse_clip&weights=knows_nothing:.2f` of a model that knows nothing.
 # Where the first is the higher one, the model has become *sure* of wrong pairs: telling two labels
 # apart needs one direction of the embedding space only, and nothing keeps the others in order.
 #
-# Nothing in the BCE curve warns of it; after so few epochs the MRR need not either. **Mend it:** in the line of `collapsed`, give `clip` a weight
-# again, first 0.01, then 1, and watch the MRR; and choose weights by what is wanted in the end,
+# Nothing in the BCE curve warns of it; after so few epochs the MRR need not either. **Mend it:** in the
+# line of `collapsed`, give `clip` a weight again, first 0.01, then 1, and watch the MRR; and choose weights by what is wanted in the end,
 # retrieval, as the search above does. A scale that all three share hardly matters to AdamW; their
 # ratios do.
 

@@ -284,8 +284,8 @@ difference_plot(differences, band)
 # another seed, whatever its interval says.
 #
 # Some variants of the data change the reports that are searched for, too: *findings only*,
-# *impression only* and *XXXX removed* (pairs without sections have none of them). Their difference says how hard the task is with these texts
-# at least as much as what the training learnt from them: shorter texts repeat more often, and equal
+# *impression only* and *XXXX removed* (pairs without sections have none of them). Their difference
+# says how hard the task is with these texts at least as much as what the training learnt from them: shorter texts repeat more often, and equal
 # reports cannot be told apart.
 
 # %%

@@ -52,9 +52,9 @@ def banner(records: Iterable[Record]) -> str | None:
         for name in ("dataset", "backbone", "general_model"):
             if name in record.parameters:
                 values[name].add(record.parameters[name])
-    # Where the record of the data is lost, the numbers of the others are still those of a demo.
     models = values["backbone"] | values["general_model"]
     stand_ins = STAND_INS if models and models <= set(get_args(DemoName)) else ""
+    # Where the record of the data is lost, the numbers of the others are still those of a demo.
     if not values or values["dataset"] - {"phantom"}:
         return f"{stand_ins[:1].upper()}{stand_ins[1:]}." if stand_ins else None
     return ", and ".join(filter(None, [PHANTOM_BANNER, stand_ins])) + "."

@@ -15,6 +15,7 @@ from nbformat.v4 import new_output
 from cxr_mtl.book_extension import PHANTOM_BANNER, STAND_INS, banner
 from cxr_mtl.edition import Edition
 from cxr_mtl.fingerprints import digest
+from cxr_mtl.numbers_role import NumberRole
 from cxr_mtl.pages import PagesError, build_html
 from cxr_mtl.runs import Run
 from cxr_mtl.stages import executed_copy, read_chapters, stage_parts
@@ -270,8 +271,17 @@ def test_a_number_that_rests_on_a_stale_chapter_says_so(site):
     edition = Edition(site, "mine", "demo", "", read_chapters(site / "book"))
     stale = replace(edition.states["01_data"], reason="its code changed")
     edition.states["01_data"] = stale  # read once and kept
-    assert edition.rests_on_stale("05_retrieval") == "01_data (its code changed)"
-    assert edition.rests_on_stale("06_maps") == ""
+    app = SimpleNamespace(cxr_mtl_edition=edition)
+    env = SimpleNamespace(app=app, note_dependency=lambda path: None)
+    role = NumberRole()
+    role.inliner = SimpleNamespace(document=SimpleNamespace(settings=SimpleNamespace(env=env)))
+    role.text = "05_retrieval?metric=accuracy&k=1:.3f"
+    (number, *_), _ = role.run()
+    assert number.astext().startswith("0.500")
+    assert number["explanation"] == (
+        "runs/mine/results/05_retrieval.json: metric=accuracy, k=1; "
+        "rests on what is stale: 01_data (its code changed)"
+    )
 
 
 def test_no_page_names_another_server(site):

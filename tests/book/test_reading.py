@@ -9,7 +9,7 @@ pytestmark = needs_pages
 OF_THE_THEME = {"region", "label-content-name-mismatch"}
 
 
-# What passes is not described: that costs axe most of its time.
+# What passes need not be described at length.
 FAILURES = {"resultTypes": ["violations"]}
 # Structure is the same in both; in the dark only colours can differ.
 RULES = {"light": FAILURES, "dark": FAILURES | {"runOnly": ["color-contrast"]}}
