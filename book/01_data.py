@@ -9,6 +9,7 @@
 #     language: python
 #     name: python3
 #   cxr_mtl:
+#     alone: true
 #     leaves: [studies.parquet, dropped.parquet, split.csv, results/01_data.json]
 # ---
 

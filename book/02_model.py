@@ -9,6 +9,7 @@
 #     language: python
 #     name: python3
 #   cxr_mtl:
+#     alone: true
 #     needs: [studies.parquet]
 #     leaves: [models.json, results/02_model.json]
 # ---

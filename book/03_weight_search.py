@@ -9,6 +9,7 @@
 #     language: python
 #     name: python3
 #   cxr_mtl:
+#     alone: true
 #     needs: [studies.parquet, models.json]
 #     leaves: [best_weights.json, trials.parquet, results/03_weight_search.json]
 # ---

@@ -9,6 +9,7 @@
 #     language: python
 #     name: python3
 #   cxr_mtl:
+#     alone: true
 #     needs: [studies.parquet, models.json, fine_tuned]
 #     leaves: [results/07_cost.json]
 # ---

@@ -1,63 +1,37 @@
 """The driver: executes the chapters and exercises that are not fresh, says where the time went."""
 
 import contextlib
-import errno
 import os
-import re
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from copy import deepcopy
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import papermill
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
-from nbclient.exceptions import DeadKernelError
-from nbformat import NotebookNode
-from papermill.exceptions import PapermillExecutionError
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from cxr_mtl.errors import InputError
-from cxr_mtl.exercises import label_at
-from cxr_mtl.files import content_key
-from cxr_mtl.fingerprints import digest, has_tag
-from cxr_mtl.memory import PeakMemory
-from cxr_mtl.parameters import merge_declarations, read_profile, resolve, write_parameters
-from cxr_mtl.provenance import git_state, hardware, versions
+from cxr_mtl.parameters import merge_declarations, read_profile, resolve
 from cxr_mtl.repeat import is_manifest, manifest_values, what_differs
 from cxr_mtl.runs import Run, existing_run, named_run
+from cxr_mtl.side_by_side import run_side_by_side
+from cxr_mtl.stage_runner import Outcome, StageRunner
 from cxr_mtl.stages import (
     BOOK,
     Chapter,
     chosen_stages,
-    executed_copy,
     read_stages,
     recorded,
     stage_parts,
+    upstream,
     why_stale,
 )
 
 Values = dict[str, Any]
 Plan = list[tuple[Chapter, Values]]
-
-
-class ChapterError(RuntimeError):
-    """A chapter failed by no fault of its input: which cell, and how its traceback ends."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """One step: why it was run (None: it is fresh), seconds and peak bytes of its processes."""
-
-    step: str
-    reason: str | None
-    seconds: float = 0.0
-    peak_bytes: int = 0
+AT_ONCE = 2
+"""Stages that run side by side: most of them keep no more than one core busy."""
 
 
 def plan(profile: str, run_name: str, overrides: Sequence[str] = ()) -> tuple[Path, Plan]:
@@ -120,20 +94,27 @@ def run_chapters(
     if is_manifest(Path(profile)):
         differences = what_differs(Path(profile), [chapter for chapter, _ in chapters])
         console.print(differences, highlight=False, markup=False, soft_wrap=True)
-    run, outcomes = Run(folder), []
-    with run.locked(), _no_trace_if_refused(run):
-        for chapter, values in chapters:
-            if chapter.name not in chosen:
-                continue
-            parts = stage_parts(chapter, values, run)
-            reason = why_stale(chapter, parts, recorded(run, chapter.name), run)
-            if reason is None and not force:
-                console.print(f"{chapter.name}  fresh", highlight=False)
-                outcomes.append(Outcome(chapter.name, None))
-                continue
-            outcome = _run_stage(chapter, values, run, parts, reason or "forced", console)
+    run, every = Run(folder), [chapter for chapter, _ in chapters]
+    order = [chapter.name for chapter in every if chapter.name in chosen]
+    stages = {chapter.name: (chapter, values) for chapter, values in chapters}
+    outcomes = []
+    with (
+        run.locked(),
+        _no_trace_if_refused(run),
+        StageRunner(stages, run, force, console) as runner,
+    ):
+        for outcome, record in run_side_by_side(
+            {name: chosen & set(upstream(name, every)) for name in order},
+            {chapter.name for chapter in every if chapter.alone},
+            AT_ONCE,
+            runner.run,
+            runner.stop,
+        ):
+            if record is not None:
+                run.write_stage(outcome.step, record)
+            console.print(str(outcome), highlight=False)
             outcomes.append(outcome)
-    return outcomes
+    return sorted(outcomes, key=lambda outcome: order.index(outcome.step))
 
 
 def chapter_states(
@@ -156,8 +137,11 @@ def chapter_states(
     return states
 
 
-def time_table(outcomes: Sequence[Outcome]) -> Table:
-    """A table of where the time went: step, why it ran, seconds, peak memory in GiB."""
+def time_table(outcomes: Sequence[Outcome], seconds: float) -> Table:
+    """A table of where the time went: step, why it ran, seconds, peak memory in GiB.
+
+    `seconds` is the whole time, less than the sum of the steps where some ran side by side.
+    """
     table = Table("step", "why", title="Where the time went")
     table.add_column("seconds", justify="right")
     table.add_column("peak memory, GiB", justify="right")
@@ -169,7 +153,7 @@ def time_table(outcomes: Sequence[Outcome]) -> Table:
             f"{outcome.peak_bytes / 2**30:.2f}" if outcome.peak_bytes else "",
         )
     table.add_section()
-    table.add_row("all", "", f"{sum(outcome.seconds for outcome in outcomes):.1f}", "")
+    table.add_row("from start to end", "", f"{seconds:.1f}", "")
     return table
 
 
@@ -185,126 +169,6 @@ def _no_trace_if_refused(run: Run) -> Iterator[None]:
             with contextlib.suppress(OSError):  # other runs lie beside it
                 run.path.parent.rmdir()
         raise
-
-
-def _run_stage(
-    chapter: Chapter,
-    values: Values,
-    run: Run,
-    parts: dict[str, Any],
-    reason: str,
-    console: Console,
-) -> Outcome:
-    started, clock = datetime.now(UTC), time.perf_counter()
-    with PeakMemory() as memory, _progress(chapter, memory, console) as cell_started:
-        _execute(chapter, values, run, cell_started)
-    seconds = time.perf_counter() - clock
-    absent = [leaf for leaf in chapter.leaves if not (run / leaf).exists()]
-    if absent:
-        raise ChapterError(f"{chapter.name} ran, but did not leave {run / absent[0]} as declared")
-    run.write_stage(
-        chapter.name,
-        {
-            "key": content_key(parts),
-            "parts": parts,
-            "parameters": values,
-            "left": {leaf: digest(run / leaf) for leaf in chapter.leaves},
-            "executed": digest(executed_copy(run, chapter.name)),
-            "started": started.isoformat(timespec="seconds"),
-            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-            "wall_seconds": round(seconds, 2),
-            "peak_memory_bytes": memory.peak,
-            "git": git_state(),
-            "versions": versions(),
-            "hardware": hardware(),
-        },
-    )
-    console.print(
-        f"{chapter.name}  {seconds:.1f} s, peak {memory.peak / 2**30:.2f} GiB  ({reason})",
-        highlight=False,
-    )
-    return Outcome(chapter.name, reason, seconds, memory.peak)
-
-
-def _execute(chapter: Chapter, values: Values, run: Run, cell_started: Callable[..., None]) -> None:
-    """Execute a chapter into its executed copy, or keep the failed copy and say what happened."""
-    notebook = deepcopy(chapter.notebook)
-    for cell in notebook.cells:
-        if has_tag(cell, "parameters"):
-            cell.source = write_parameters(cell.source, values)
-    done = executed_copy(run, chapter.name)
-    done.parent.mkdir(exist_ok=True)
-    partial = done.with_name(f".{done.stem}.partial.ipynb")
-    failed = done.with_suffix(".failed.ipynb")
-    try:
-        executed = papermill.execute_notebook(
-            notebook,
-            str(partial),
-            kernel_name="python3",
-            progress_bar=False,
-            on_cell_start=cell_started,
-            extra_arguments=["--log-level=CRITICAL"],
-        )
-        _check_complete(executed)
-    except BaseException as error:
-        with contextlib.suppress(FileNotFoundError):
-            os.replace(partial, failed)
-        raise _told(error, chapter, failed) from None
-    os.replace(partial, done)
-    failed.unlink(missing_ok=True)
-
-
-def _told(error: BaseException, chapter: Chapter, failed: Path) -> BaseException:
-    """The error to raise for one met while executing a chapter."""
-    if isinstance(error, DeadKernelError):
-        return ChapterError(
-            f"the kernel of {chapter.name} died (killed, or out of memory): run the same command "
-            f"again, it resumes at {chapter.name}; the cells so far are in {failed}"
-        )
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return InputError(f"the disk is full at {chapter.name}: free some space and run again")
-    if not isinstance(error, PapermillExecutionError):
-        return error
-    if error.ename == "InputError":
-        return InputError(f"{chapter.name}: {error.evalue}")
-    text = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error.traceback))
-    label = label_at(chapter.notebook, error.cell_index)
-    failing = f"{chapter.name}, exercise {label}," if label else chapter.name
-    return ChapterError(
-        f"{failing} failed in cell [{error.exec_count}] with {error.ename}: {error.evalue}\n"
-        + "\n".join(text.splitlines()[-12:])
-        + f"\nthe executed cells are in {failed}"
-    )
-
-
-def _check_complete(notebook: NotebookNode) -> None:
-    """Papermill marks cells that a dying kernel never ran as completed; their count is absent."""
-    for cell in notebook.cells:
-        if cell.cell_type == "code" and cell.source.strip() and cell.execution_count is None:
-            raise DeadKernelError
-
-
-@contextlib.contextmanager
-def _progress(
-    chapter: Chapter, memory: PeakMemory, console: Console
-) -> Iterator[Callable[..., None]]:
-    """Show a chapter's line while it runs; yields what is called at the start of each cell."""
-    cells = sum(
-        cell.cell_type == "code" and bool(cell.source.strip()) for cell in chapter.notebook.cells
-    )
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        TextColumn("cell {task.completed:.0f}/{task.total:.0f}"),
-        TimeElapsedColumn(),
-        TextColumn("peak {task.fields[peak]:.2f} GiB"),
-    )
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as progress:
-        task = progress.add_task(chapter.name, total=cells, peak=0.0)
-        memory.on_sample = lambda peak: progress.update(task, peak=peak / 2**30)
-        yield lambda **_: progress.advance(task)
 
 
 def _check_kernel() -> None:

@@ -59,13 +59,15 @@ def run(
     force: Annotated[bool, typer.Option("--force", help="Execute fresh chapters too.")] = False,
 ) -> None:
     """Execute the chapters that are not fresh; outputs go to runs/NAME."""
-    from cxr_mtl.book import ChapterError, run_chapters, time_table
+    from cxr_mtl.book import run_chapters, time_table
+    from cxr_mtl.execution import ChapterError
 
+    started = time.perf_counter()
     try:
         outcomes = run_chapters(profile, run, parameter or (), chapters or (), force, console)
     except ChapterError as error:
         raise _failed(error) from None
-    console.print(time_table(outcomes))
+    console.print(time_table(outcomes, time.perf_counter() - started))
 
 
 @app.command()
@@ -83,21 +85,24 @@ def book(
     ] = None,
 ) -> None:
     """Execute what is not fresh, then build the pages into _build/html."""
-    from cxr_mtl.book import ChapterError, Outcome, run_chapters, time_table
+    from cxr_mtl.book import run_chapters, time_table
+    from cxr_mtl.execution import ChapterError
     from cxr_mtl.pages import PagesError, build_html, check_edition
     from cxr_mtl.runs import existing_run
+    from cxr_mtl.stage_runner import Outcome
 
     check_edition(reference)
     if reference and reference != run:
         existing_run(reference)
+    started = time.perf_counter()
     try:
         outcomes = run_chapters(profile, run, parameter or (), console=console)
-        started = time.perf_counter()
+        building = time.perf_counter()
         index = build_html(run, reference)
     except (ChapterError, PagesError) as error:
         raise _failed(error) from None
-    outcomes.append(Outcome("pages", "always built", time.perf_counter() - started))
-    console.print(time_table(outcomes))
+    outcomes.append(Outcome("pages", "always built", time.perf_counter() - building))
+    console.print(time_table(outcomes, time.perf_counter() - started))
     console.print(f"The book: {index}", highlight=False, soft_wrap=True)
 
 
@@ -131,9 +136,11 @@ def search(
 
     Another N tries other weights: write `workers: N` in the profile, or later commands search anew.
     """
-    from cxr_mtl.book import ChapterError, run_chapters, time_table
+    from cxr_mtl.book import run_chapters, time_table
+    from cxr_mtl.execution import ChapterError
 
     chosen = [f"workers={workers}"] if workers else []
+    started = time.perf_counter()
     try:
         outcomes = run_chapters(
             profile,
@@ -145,7 +152,7 @@ def search(
         )
     except ChapterError as error:
         raise _failed(error) from None
-    console.print(time_table(outcomes))
+    console.print(time_table(outcomes, time.perf_counter() - started))
 
 
 @app.command()

@@ -13,17 +13,18 @@ SAMPLE_SECONDS = 0.5
 
 
 class PeakMemory:
-    """Samples, while entered, the memory of all child processes; `peak` is the largest sum, bytes.
+    """Samples, while entered, the memory of the watched processes and all that they started.
 
-    Shared pages count once (proportional set size) where the system tells; elsewhere resident
-    size is added up.
+    `peak` is the largest sum so far in bytes, and `on_sample` is told it. Shared pages count once
+    (proportional set size) where the system tells; elsewhere resident size is added up.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_sample: Callable[[int], None] | None = None) -> None:
         self.peak = 0
-        self.on_sample: Callable[[int], None] = lambda peak: None
+        self._on_sample = on_sample
+        self._watched: list[psutil.Process] = []
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread = threading.Thread(target=self._sample, daemon=True)
 
     def __enter__(self) -> "PeakMemory":
         self._thread.start()
@@ -38,11 +39,22 @@ class PeakMemory:
         self._stop.set()
         self._thread.join()
 
-    def _watch(self) -> None:
-        own = psutil.Process()
+    def watch(self, process: psutil.Process) -> None:
+        """Count this process and its descendants from now on."""
+        self._watched.append(process)
+
+    def _sample(self) -> None:
         while not self._stop.wait(SAMPLE_SECONDS):
-            self.peak = max(self.peak, sum(map(_size, own.children(recursive=True))))
-            self.on_sample(self.peak)
+            self.peak = max(self.peak, sum(map(_size_with_descendants, self._watched)))
+            if self._on_sample:
+                self._on_sample(self.peak)
+
+
+def _size_with_descendants(process: psutil.Process) -> int:
+    try:
+        return sum(map(_size, [process, *process.children(recursive=True)]))
+    except psutil.Error:
+        return 0
 
 
 def _size(process: psutil.Process) -> int:

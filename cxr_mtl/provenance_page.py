@@ -45,7 +45,8 @@ def chapter_footer(
     hardware = record.hardware
     rows = {
         "run at": record.started.isoformat(),
-        "wall time": f"{record.wall_seconds:.1f} s, not counting work kept from earlier executions",
+        "wall time": f"{record.wall_seconds:.1f} s, not counting work kept from earlier executions"
+        + ("" if chapter.alone else "; another chapter or set of exercises may have run beside it"),
         "peak memory": f"{record.peak_memory_bytes / 2**30:.2f} GiB",
         "source": _source(record.git),
         "processor": f"{hardware.cpu}, {hardware.cores} cores, {hardware.memory_gib} GiB of memory",
@@ -91,8 +92,9 @@ def edition_table(run_name: str, states: Mapping[str, StageState], mend: str) ->
             "machine": "; ".join(_distinct(_machine(record.hardware) for record in records)),
             "source": _sources(records),
             "run on": _days(records),
-            "time": f"{_time(sum(record.wall_seconds for record in records))} for the last "
-            f"executions of {len(records)} chapters and sets of exercises",
+            "time": f"{_time(sum(record.wall_seconds for record in records))}, added up over the "
+            f"last executions of {len(records)} chapters and sets of exercises, of which some ran "
+            "side by side",
             "memory": f"at most {max(r.peak_memory_bytes for r in records) / 2**30:.1f} GiB",
         }
     rows["shown"] = f"{len(states) - len(stale)} of {len(states)} chapters and sets of exercises"

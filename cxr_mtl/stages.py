@@ -36,7 +36,8 @@ class Chapter:
     """A chapter, or the exercises of one, as written: a py:percent notebook with its declarations.
 
     `name` is `NN_name`, of exercises `exercises/NN_name`: the path in the book without its ending.
-    `needs` and `leaves` are paths relative to the run's folder, from the header's `cxr_mtl`.
+    `needs` and `leaves` are paths relative to the run's folder, from the header's `cxr_mtl`, as is
+    `alone`: no other stage runs beside it, since it uses all cores or measures times.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Chapter:
     parameters: Mapping[str, Parameter]
     needs: Sequence[str]
     leaves: Sequence[str]
+    alone: bool = False
 
     @property
     def parameters_cell(self) -> NotebookNode:
@@ -67,6 +69,9 @@ def read_chapter(path: Path) -> Chapter:
         raise InputError(f'{path}: its parameters cell lacks `run_dir: str = "runs/demo"`')
     header = notebook.metadata.get("cxr_mtl", {})
     files = {key: [str(file).rstrip("/") for file in header.get(key, [])] for key in _HEADER}
+    alone = header.get("alone", False)
+    if not isinstance(alone, bool):
+        raise InputError(f"{path}: `alone` in its header is {alone!r}: give true or false")
     for file in [*files["needs"], *files["leaves"]]:
         if PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file).parts:
             raise InputError(f"{path}: {file} must lie inside the run's folder")
@@ -75,7 +80,7 @@ def read_chapter(path: Path) -> Chapter:
         name = f"{EXERCISES}/{name}"
         if files["leaves"]:
             raise InputError(f"{path} leaves {files['leaves'][0]}: exercises leave no files")
-    return Chapter(name, notebook, parameters, files["needs"], files["leaves"])
+    return Chapter(name, notebook, parameters, files["needs"], files["leaves"], alone)
 
 
 _HEADER = ("needs", "leaves")

@@ -14,8 +14,9 @@ from typing import IO
 import pandas as pd
 from rich.console import Console
 
-from cxr_mtl.book import ChapterError, run_chapters
+from cxr_mtl.book import run_chapters
 from cxr_mtl.errors import InputError
+from cxr_mtl.execution import ChapterError
 from cxr_mtl.files import write_beside
 from cxr_mtl.runs import Run
 from cxr_mtl.sweep import Point, Sweep, summarise, summary_page

@@ -3,16 +3,22 @@
 import errno
 import os
 import shutil
+import signal
+import subprocess
 import sys
+import time
+from pathlib import Path
 
 import nbformat
 import papermill
+import psutil
 import pytest
 from rich.console import Console
 
 from cxr_mtl import stages
-from cxr_mtl.book import ChapterError, chapter_states, run_chapters
+from cxr_mtl.book import chapter_states, run_chapters
 from cxr_mtl.errors import InputError
+from cxr_mtl.execution import ChapterError
 from cxr_mtl.fingerprints import digest
 from cxr_mtl.runs import Run
 
@@ -277,6 +283,66 @@ def test_chapters_are_chosen_by_number_name_or_file(study, monkeypatch):
         assert [outcome.step for outcome in outcomes] == ["02_model"]
     with pytest.raises(InputError, match="no chapter is called modle: take one of 01_data"):
         run_chapters(only=["modle"], console=QUIET)
+
+
+def waiting_chapter(leaf, until, megabytes=1):
+    """A chapter that holds so much memory and leaves `leaf` when `until` is there."""
+    return (
+        HEADER % ("", leaf)
+        + f"""\
+# %%
+import os, time
+from pathlib import Path
+
+block = b"x" * ({megabytes} * 1_000_000)
+Path(run_dir, "{leaf}").write_text(str(os.getpid()))
+end = time.monotonic() + 60
+while not Path(run_dir, "{until}").exists() and time.monotonic() < end:
+    time.sleep(0.05)
+assert Path(run_dir, "{until}").exists(), "waited in vain"
+time.sleep(1.2)  # two samples of the memory
+"""
+    )
+
+
+def test_chapters_that_need_not_wait_run_side_by_side_each_with_its_own_memory(study):
+    (study / "book/03_cat.py").write_text(waiting_chapter("cat", until="dog"))
+    (study / "book/04_dog.py").write_text(waiting_chapter("dog", until="cat", megabytes=400))
+    outcomes = run_chapters(only=["03", "04"], console=QUIET)
+    small, large = (outcome.peak_bytes for outcome in outcomes)
+    assert [outcome.step for outcome in outcomes] == ["03_cat", "04_dog"]
+    assert 300e6 < large - small < 500e6
+    assert {"03_cat", "04_dog"} <= Run("runs/demo").manifest.keys()
+
+
+def test_an_interrupt_ends_the_kernels_and_frees_the_run(study):
+    (study / "book/03_cat.py").write_text(waiting_chapter("cat", until="never"))
+    command = [sys.executable, "-m", "cxr_mtl", "run", "03"]
+    environment = os.environ | {"PYTHONPATH": str(Path(stages.__file__).parents[1])}
+    with subprocess.Popen(command, env=environment) as process:
+        begun = study / "runs/demo/cat"
+        wait_until(lambda: begun.exists() and begun.read_text())
+        kernel = int(begun.read_text())
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+    assert process.returncode != 0
+    wait_until(lambda: not psutil.pid_exists(kernel))
+    with Run("runs/demo").locked():
+        assert "03_cat" not in Run("runs/demo").manifest
+
+
+def wait_until(happened, seconds=30):
+    until = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("value", ["yes please", "1", "[true]"])
+def test_a_chapter_that_says_neither_true_nor_false_of_being_alone_is_refused(study, value):
+    edit(study / "book/01_data.py", "cxr_mtl: {", f"cxr_mtl: {{alone: {value}, ")
+    with pytest.raises(InputError, match=r"01_data\.py: `alone` .* give true or false"):
+        run_chapters(console=QUIET)
 
 
 def test_a_run_that_another_process_writes_is_refused(study):

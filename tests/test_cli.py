@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cxr_mtl import book, cli, pages
+from cxr_mtl import book, cli, execution, pages
 from cxr_mtl.errors import InputError
 from cxr_mtl.runs import Run
 
@@ -111,7 +111,7 @@ def test_book_refuses_a_bad_name_before_any_work(command, monkeypatch, capsys):
     ("error", "code", "start"),
     [
         (InputError("x.csv: row [3] is empty: delete it"), 2, "error: x.csv: row [3] is empty"),
-        (book.ChapterError("04 failed in cell [3]"), 1, "failed: 04 failed in cell [3]"),
+        (execution.ChapterError("04 failed in cell [3]"), 1, "failed: 04 failed in cell [3]"),
         (KeyboardInterrupt(), 130, ""),
     ],
 )

@@ -52,8 +52,9 @@ def test_hardware_is_that_of_this_machine():
     assert found["cpu"]
 
 
-def test_peak_memory_is_that_of_the_processes_started():
+def test_peak_memory_is_that_of_the_watched_process():
     code = "import time; block = b'x' * 200_000_000; time.sleep(1.5)"
-    with PeakMemory() as memory:
-        subprocess.run([sys.executable, "-c", code], check=True)
+    with PeakMemory() as memory, subprocess.Popen([sys.executable, "-c", code]) as process:
+        memory.watch(psutil.Process(process.pid))
+        process.wait()
     assert 200_000_000 < memory.peak < 300_000_000

@@ -1,5 +1,7 @@
 """What pages say of how a chapter and an edition came about."""
 
+from dataclasses import replace
+
 import pytest
 
 from cxr_mtl.provenance_page import chapter_footer, edition_line, edition_table, lesson_line
@@ -39,6 +41,12 @@ def footer(**changes):
     return chapter_footer(CHAPTERS[1], record(**changes), "runs/demo/02_model.ipynb", CHAPTERS)
 
 
+def test_a_chapter_that_runs_alone_has_had_none_beside_it():
+    alone = replace(CHAPTERS[1], alone=True)
+    table = chapter_footer(alone, record(), "runs/demo/02_model.ipynb", CHAPTERS)
+    assert "| wall time | 49.4 s, not counting work kept from earlier executions |" in table
+
+
 def states(*records, reason=None):
     named = {f"0{n}_x": one for n, one in enumerate(records)}
     return {name: StageState(name, one, reason) for name, one in named.items()}
@@ -61,7 +69,8 @@ def test_a_time_has_the_unit_that_suits_it(seconds, words):
 @pytest.mark.parametrize(
     "words",
     [
-        "| wall time | 49.4 s, not counting work kept from earlier executions |",
+        "| wall time | 49.4 s, not counting work kept from earlier executions; another chapter or "
+        "set of exercises may have run beside it |",
         "| peak memory | 1.50 GiB |",
         "| source | commit 0123456789ab with uncommitted changes |",
         "Intel(R) Chip(TM), 2 cores, 23.5 GiB of memory",
@@ -111,7 +120,10 @@ def test_an_edition_without_a_record_says_so():
 def test_the_table_of_an_edition_adds_up_time_and_takes_the_most_memory():
     more = record(wall_seconds=70.6, peak_memory_bytes=4 * 2**30)
     table = edition_table("mine", states(record(), more), "")
-    assert "| time | 2.0 min for the last executions of 2 chapters and sets of exercises |" in table
+    assert (
+        "| time | 2.0 min, added up over the last executions of 2 chapters and sets of exercises, "
+        "of which some ran side by side |"
+    ) in table
     assert "| memory | at most 4.0 GiB |" in table
     assert "| shown | 2 of 2 chapters and sets of exercises |" in table
     assert not [line for line in table if "not shown" in line or "models" in line]

@@ -10,8 +10,8 @@ from lxml import html
 from rich.console import Console
 
 from cxr_mtl import book, cli, sweep_runner
-from cxr_mtl.book import ChapterError
 from cxr_mtl.errors import InputError
+from cxr_mtl.execution import ChapterError
 from cxr_mtl.runs import Run
 from cxr_mtl.sweep import COMPLETE, NUMBERS, plan_sweep, summarise
 from cxr_mtl.sweep_runner import ALL_CHAPTERS, FILL_THE_CACHE, run_sweep

@@ -12,9 +12,10 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from cxr_mtl import book, cli
-from cxr_mtl.book import ChapterError, run_chapters
+from cxr_mtl.book import run_chapters
 from cxr_mtl.book_words import BookWords
 from cxr_mtl.errors import InputError
+from cxr_mtl.execution import ChapterError
 from cxr_mtl.exercises import BEGIN, END
 from cxr_mtl.fingerprints import has_tag
 from cxr_mtl.run_states import StageState

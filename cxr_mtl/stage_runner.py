@@ -1,0 +1,158 @@
+"""Runs stages that are not fresh, shows how far they are, and says what each of them took."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any
+
+import psutil
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from cxr_mtl.execution import ChapterError, execute
+from cxr_mtl.files import content_key
+from cxr_mtl.fingerprints import digest
+from cxr_mtl.memory import PeakMemory
+from cxr_mtl.provenance import git_state, hardware, versions
+from cxr_mtl.runs import Run
+from cxr_mtl.stages import Chapter, executed_copy, recorded, stage_parts, why_stale
+
+Values = dict[str, Any]
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One step: why it was run (None: it is fresh), seconds and peak bytes of its processes."""
+
+    step: str
+    reason: str | None
+    seconds: float = 0.0
+    peak_bytes: int = 0
+
+    def __str__(self) -> str:
+        if self.reason is None:
+            return f"{self.step}  fresh"
+        peak = f"peak {self.peak_bytes / 2**30:.2f} GiB"
+        return f"{self.step}  {self.seconds:.1f} s, {peak}  ({self.reason})"
+
+
+class StageRunner:
+    """Runs stages of one run, several at a time if called so, with a line for each on a terminal.
+
+    Args:
+        stages: chapters, or exercises, and their values by name.
+        force: run them although they are fresh.
+    """
+
+    def __init__(
+        self,
+        stages: Mapping[str, tuple[Chapter, Values]],
+        run: Run,
+        force: bool,
+        console: Console,
+    ) -> None:
+        self._stages, self._run, self._force = stages, run, force
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            TextColumn("cell {task.completed:.0f}/{task.total:.0f}"),
+            TimeElapsedColumn(),
+            TextColumn("peak {task.fields[peak]:.2f} GiB"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._kernels: list[psutil.Process] = []
+        self._stopped = False
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> "StageRunner":
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def run(self, name: str) -> tuple[Outcome, Record | None]:
+        """Run one stage if it is not fresh, and give its entry for the manifest.
+
+        Raises:
+            InputError: bad input that the chapter met, or a needed file is not there.
+            ChapterError: it failed, its kernel died, or it did not leave what it declares.
+        """
+        chapter, values = self._stages[name]
+        parts = stage_parts(chapter, values, self._run)
+        reason = why_stale(chapter, parts, recorded(self._run, name), self._run)
+        if reason is None and not self._force:
+            return Outcome(name, None), None
+        started, clock = datetime.now(UTC), time.perf_counter()
+        memory = self._execute(chapter, values)
+        seconds = time.perf_counter() - clock
+        absent = [leaf for leaf in chapter.leaves if not (self._run / leaf).exists()]
+        if absent:
+            left = self._run / absent[0]
+            raise ChapterError(f"{name} ran, but did not leave {left} as declared")
+        record = {
+            "key": content_key(parts),
+            "parts": parts,
+            "parameters": values,
+            "left": {leaf: digest(self._run / leaf) for leaf in chapter.leaves},
+            "executed": digest(executed_copy(self._run, name)),
+            "started": started.isoformat(timespec="seconds"),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "wall_seconds": round(seconds, 2),
+            "peak_memory_bytes": memory.peak,
+            "git": git_state(),
+            "versions": versions(),
+            "hardware": hardware(),
+        }
+        return Outcome(name, reason or "forced", seconds, memory.peak), record
+
+    def stop(self) -> None:
+        """Kill the kernels that run, and those that start from now on."""
+        with self._lock:
+            self._stopped = True
+            for kernel in self._kernels:
+                _kill(kernel)
+
+    def _execute(self, chapter: Chapter, values: Values) -> PeakMemory:
+        cells = [cell for cell in chapter.notebook.cells if cell.cell_type == "code"]
+        total = sum(bool(cell.source.strip()) for cell in cells)
+        task = self._progress.add_task(chapter.name, total=total, peak=0.0)
+        memory = PeakMemory(lambda peak: self._progress.update(task, peak=peak / 2**30))
+
+        def on_kernel(pid: int) -> None:
+            kernel = psutil.Process(pid)
+            memory.watch(kernel)
+            with self._lock:
+                self._kernels.append(kernel)
+                if self._stopped:
+                    _kill(kernel)
+
+        try:
+            with memory:
+                execute(
+                    chapter,
+                    values,
+                    self._run,
+                    on_kernel=on_kernel,
+                    on_cell=lambda: self._progress.advance(task),
+                )
+        finally:
+            self._progress.remove_task(task)
+        return memory
+
+
+def _kill(process: psutil.Process) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.kill()
