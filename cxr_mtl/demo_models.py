@@ -9,6 +9,7 @@ paper; their weights have nothing to do with those models.
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import open_clip
 import torch
@@ -25,7 +26,7 @@ from cxr_mtl.fingerprints import library_sources
 from cxr_mtl.losses import clip_loss
 from cxr_mtl.openi import read_reports
 
-DEMO_NAMES: tuple[DemoName, ...] = ("demo-biomed", "demo-general")
+DEMO_NAMES: tuple[DemoName, ...] = get_args(DemoName)
 BATCH, EPOCHS, LEARNING_RATE, CLIP_WEIGHT = 64, 2, 1.5e-3, 0.1
 LONGEST_CAPTION = 64  # tokens; what is longer is cut
 PAIRS = {"demo-biomed": 10_000, "demo-general": 4_000}

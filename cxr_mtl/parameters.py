@@ -209,7 +209,8 @@ def resolve(
     An override may name a parameter by its symbol in the paper (`SYMBOLS`).
 
     Raises:
-        InputError: a name is not declared, or a value has the wrong type or is out of its range.
+        InputError: a name is not declared or overridden twice, or a value has the wrong type or is
+            out of its range.
     """
     values = {name: parameter.default for name, parameter in declared.items()}
     sources = dict.fromkeys(declared, "default")
@@ -222,6 +223,8 @@ def resolve(
             raise InputError(f"-p {override} lacks its value: write -p {override}=VALUE")
         name = SYMBOLS.get(name, name)
         values[name] = _known(name, declared, "-p").parse(text, "-p")
+        if sources[name] == "-p":
+            raise InputError(f"-p gives {name} twice, the second time as {override}: give it once")
         sources[name] = "-p"
     for name, source in sources.items():
         declared[name].check_range(values[name], source)

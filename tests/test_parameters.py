@@ -180,6 +180,13 @@ def test_the_papers_symbol_stands_for_its_parameter_on_the_command_line_alone():
         resolve(DECLARED, {"tau": 0.05}, "demo.yml")
 
 
+@pytest.mark.parametrize("second", ["temperature=0.07", "tau=0.07"])
+def test_a_parameter_given_twice_is_refused(second):
+    said = f"-p gives temperature twice, the second time as {second}: give it once"
+    with pytest.raises(InputError, match=said):
+        resolve(DECLARED, {"temperature": 0.1}, "demo.yml", ["temperature=0.05", second])
+
+
 def test_a_value_that_another_replaces_may_be_out_of_range():
     assert resolve(DECLARED, {"epochs": 0}, "demo.yml", ["epochs=5"])["epochs"] == 5
 
