@@ -160,7 +160,8 @@ normal_shares.style.format("{:.3f}")
 # %% [markdown]
 # ## Which image is the frontal one?
 #
-# The reports do not say. Three sources do, and they disagree in how many studies they can serve:
+# The reports do not say. Two sources do, alone or together, and they disagree in how many studies they
+# can serve:
 
 # %%
 pd.DataFrame(

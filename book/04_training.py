@@ -165,8 +165,10 @@ training_curves(trained.steps, trained.epochs)
 # The SupCon loss has a floor well above zero: with two classes and a batch of many, the probability that
 # a study gives to the others is shared among all of its label. With as many of either label a batch of
 # 128 cannot fall below $\log 63 \approx 4.14$, and where all vectors are equal it is at
-# $\log 127 \approx 4.84$. Here it went from {num}`04_training?metric=supcon&epoch=first:.3f` in the first
-# epoch to {num}`04_training?metric=supcon&epoch=last:.3f` in the last. The thin lines drop once an epoch where its last batch is
+# $\log 127 \approx 4.84$. Here it was {num}`04_training?metric=supcon&epoch=first:.3f` in the first
+# epoch and {num}`04_training?metric=supcon&epoch=last:.3f` in the last; look at the figure for where it was
+# lowest. Where it rises again while the CLIP loss goes on falling, the two pull against each other: CLIP draws
+# studies of one label apart, SupCon together. The thin lines drop once an epoch where its last batch is
 # smaller than the others: among few studies the right answer is easier to find.
 #
 # The best trial of [the search](03_weight_search) ended at a validation MRR of
@@ -367,4 +369,5 @@ run.write_results(
 #
 # Now you: the [exercises](exercises/04_training) of this chapter.
 #
-# Next: [retrieval](05_retrieval) on the test studies, which no model has been trained or chosen on.
+# Next: [retrieval](05_retrieval) on the test studies, which no training or search has seen. (How far the
+# demo's own settings were revised with them in view is told on [the front page](index).)

@@ -270,7 +270,7 @@ pd.DataFrame(controls).assign(
 # fine-tuned model's at $p < 0.05$, and in which direction: ▼ the baseline is below the fine-tuned
 # model, ▲ above it. No mark at a metric that is tested means no difference that these queries could
 # show. Higher is better in
-# all metrics but the ranks. The test is a paired
+# all metrics but the ranks, and of similarities neither is. The test is a paired
 # randomisation test {cite}`smucker2007,phipson2010` over the queries, corrected for all tests under
 # the same protocol {cite}`holm1979`. Similarities are not tested: their height says nothing of how
 # well a model retrieves. F1, ROC AUC, mAP and the median rank are no means over queries and have an

@@ -390,7 +390,7 @@ differences = {
 differences_table(differences["biomedclip"].query("table == 1"), "biomedclip")
 
 # %% [markdown]
-# Nobody can tell from these queries: whatever their outcomes were, p is at least 0.125. The same
+# Of .938 and .948 nobody can tell: whatever the queries' outcomes were, p is at least 0.125. The same
 # question for all rows of Tables I to III that are shares of queries, against each of the two
 # pretrained models:
 

@@ -97,8 +97,8 @@ device: Literal["auto", "cpu", "cuda"] = (
 # | findings only, impression only | the text is one section of the report, in training and test |
 # | XXXX removed | the reports without the marks of de-identification |
 # | label mesh-normal | in training, studies that nobody indexed count as abnormal |
-# | drop No Indexing | they are left out of the training |
-# | no test report in training | so are studies whose report stands word for word among the test reports |
+# | drop No Indexing | studies that nobody indexed are left out of the training |
+# | no test report in training | studies whose report stands word for word among the test reports are left out of the training |
 
 # %%
 run = Run(run_dir)
@@ -176,8 +176,8 @@ baseline = embed_mixed(1.0)
 #
 # {num}`09_ablations?metric=seeds` trainings differ in nothing but their seed, which draws the order
 # of the studies, the dropout and the head's first weights. *Seed SD* is the standard deviation
-# between them with these test studies; *test SD* that of drawing other test studies as queries of one of them. Both
-# are of the fine-tuned model under the strict protocol.
+# between them with these test studies; *test SD* the standard deviation, for one of these trainings,
+# when other test studies are drawn as queries. Both are of the fine-tuned model under the strict protocol.
 
 # %%
 by_seed = {config.seed: baseline} | {
@@ -323,7 +323,9 @@ interpolation_plot(mixes)
 
 # %% tags=["hide-cell"]
 tested = [r for r in differences if "p" in r]
-far = [r["variant"] for r in tested if beyond(r, band)]
+far = [
+    f"{r['variant']} ({r['value']:+.3f})" for r in tested if beyond(r, band)
+]
 run.write_results(
     "09_ablations",
     [
@@ -362,10 +364,11 @@ run.write_results(
 # - Of {num}`09_ablations?metric=variants` variants,
 #   {num}`09_ablations?metric=significant_variants` differ from the baseline by more than the queries
 #   explain, after correction, and {num}`09_ablations?metric=variants_beyond` of these by more than
-#   another seed may do: {num}`09_ablations?metric=variants_beyond_names`.
+#   another seed may do (in brackets the difference in MRR): {num}`09_ablations?metric=variants_beyond_names`.
 # - The best of several seeds leads their mean by
-#   {num}`09_ablations?metric=lead_of_best_seed&of=seen:+.4f` on the studies that chose it, and by
-#   {num}`09_ablations?metric=lead_of_best_seed&of=kept out:+.4f` on others (below 0: is behind it).
+#   {num}`09_ablations?metric=lead_of_best_seed&of=seen:+.4f` on the half of the test studies that chose
+#   it, and by {num}`09_ablations?metric=lead_of_best_seed&of=kept out:+.4f` on the other half (below 0: is
+#   behind it).
 # - These are ablations of *this* edition's models and images. What they say of BiomedCLIP on
 #   radiographs has to be measured there; the same chapter does it.
 #

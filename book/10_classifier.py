@@ -431,5 +431,5 @@ run.write_results(
 #
 # Try your hand at the [exercises](exercises/10_classifier).
 #
-# Next: you have seen the whole study. To run it with other parameters or your own data, go to
-# [running it yourself](rerun).
+# Next: [the explorer](11_explorer) shows single searches. To run the study with other parameters or your own
+# data, go to [running it yourself](rerun).

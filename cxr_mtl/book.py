@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+from papermill.iorw import local_file_io_cwd
 from rich.console import Console
 from rich.table import Table
 
@@ -30,8 +31,8 @@ from cxr_mtl.stages import (
 
 Values = dict[str, Any]
 Plan = list[tuple[Chapter, Values]]
-AT_ONCE = 2
-"""Stages that run side by side: most of them keep no more than one core busy."""
+AT_ONCE_VARIABLE = "CXR_MTL_AT_ONCE"
+"""How many stages may run side by side; without it two, for most keep one core busy at most."""
 
 
 def plan(profile: str, run_name: str, overrides: Sequence[str] = ()) -> tuple[Path, Plan]:
@@ -72,6 +73,10 @@ def run_chapters(
 ) -> list[Outcome]:
     """Execute the chapters that are not fresh, each in its own kernel, from the current directory.
 
+    Two that need not wait for each other run side by side, or as many as the variable
+    `CXR_MTL_AT_ONCE` says; chapters that are `alone` do not. After a failure what runs beside it
+    is finished and kept, and nothing more begins.
+
     A chapter's executed copy goes to `runs/<run>/NN_name.ipynb`, that of its exercises to
     `runs/<run>/exercises/NN_name.ipynb`; when it fails, to `NN_name.failed.ipynb`, and what an
     earlier execution left stands.
@@ -86,6 +91,7 @@ def run_chapters(
         ChapterError: a chapter failed, or its kernel died; or the check of an exercise failed.
     """
     console = console or Console()
+    at_once = _at_once()
     folder, chapters = plan(profile, run_name, overrides)
     chosen = chosen_stages(only, [chapter.name for chapter, _ in chapters])
     _check_kernel()
@@ -97,19 +103,23 @@ def run_chapters(
     run, every = Run(folder), [chapter for chapter, _ in chapters]
     order = [chapter.name for chapter in every if chapter.name in chosen]
     stages = {chapter.name: (chapter, values) for chapter, values in chapters}
-    outcomes = []
+    runner, outcomes = StageRunner(stages, run, force, console), []
+    results = run_side_by_side(
+        {name: chosen & set(upstream(name, every)) for name in order},
+        {chapter.name for chapter in every if chapter.alone},
+        at_once,
+        runner.run,
+        runner.stop,
+    )
+    # Papermill keeps the folder that it writes to for all threads: let all find the same.
     with (
         run.locked(),
         _no_trace_if_refused(run),
-        StageRunner(stages, run, force, console) as runner,
+        local_file_io_cwd(),
+        runner,
+        contextlib.closing(results),
     ):
-        for outcome, record in run_side_by_side(
-            {name: chosen & set(upstream(name, every)) for name in order},
-            {chapter.name for chapter in every if chapter.alone},
-            AT_ONCE,
-            runner.run,
-            runner.stop,
-        ):
+        for outcome, record in results:
             if record is not None:
                 run.write_stage(outcome.step, record)
             console.print(str(outcome), highlight=False)
@@ -169,6 +179,13 @@ def _no_trace_if_refused(run: Run) -> Iterator[None]:
             with contextlib.suppress(OSError):  # other runs lie beside it
                 run.path.parent.rmdir()
         raise
+
+
+def _at_once() -> int:
+    value = os.environ.get(AT_ONCE_VARIABLE, "2")
+    if not value.isdecimal() or int(value) < 1:
+        raise InputError(f"the variable {AT_ONCE_VARIABLE} is {value!r}: give a number from 1")
+    return int(value)
 
 
 def _check_kernel() -> None:

@@ -42,7 +42,7 @@ def execute(
     """Execute a chapter into its executed copy, or keep the failed copy and say what happened.
 
     The threads of a chapter that is not alone give way to other processes when they wait.
-    `on_kernel` gets the number of the kernel's process, `on_cell` is called when a cell starts.
+    `on_kernel` gets the number of the kernel's process, `on_cell` is called when code starts.
 
     Raises:
         InputError: raised by the chapter, or the disk is full.
@@ -62,7 +62,7 @@ def execute(
             str(partial),
             kernel_name="python3",
             progress_bar=False,
-            on_cell_start=lambda **_: on_cell(),
+            on_cell_execute=lambda **_: on_cell(),
             kernel_manager_class=_kernel_manager({} if chapter.alone else SHARED_CORES, on_kernel),
             extra_arguments=["--log-level=CRITICAL"],
         )
@@ -80,7 +80,7 @@ def _kernel_manager(
 ) -> type[AsyncKernelManager]:
     class Manager(AsyncKernelManager):
         async def start_kernel(self, **options: Any) -> None:
-            await super().start_kernel(**options, env=os.environ | variables)
+            await super().start_kernel(**options, env={**variables, **os.environ})
             on_kernel(self.provisioner.pid)
 
     return Manager
@@ -88,7 +88,7 @@ def _kernel_manager(
 
 def _told(error: BaseException, chapter: Chapter, failed: Path) -> BaseException:
     """The error to raise for one met while executing a chapter."""
-    if isinstance(error, DeadKernelError):
+    if isinstance(error, DeadKernelError) or _never_came_up(error):
         return ChapterError(
             f"the kernel of {chapter.name} died (killed, or out of memory): run the same command "
             f"again, it resumes at {chapter.name}; the cells so far are in {failed}"
@@ -107,6 +107,11 @@ def _told(error: BaseException, chapter: Chapter, failed: Path) -> BaseException
         + "\n".join(text.splitlines()[-12:])
         + f"\nthe executed cells are in {failed}"
     )
+
+
+def _never_came_up(error: BaseException) -> bool:
+    """Whether nbclient gave up on a kernel before its first cell."""
+    return isinstance(error, RuntimeError) and str(error).startswith("Kernel did")
 
 
 def _check_complete(notebook: NotebookNode) -> None:

@@ -16,7 +16,8 @@ class PeakMemory:
     """Samples, while entered, the memory of the watched processes and all that they started.
 
     `peak` is the largest sum so far in bytes, and `on_sample` is told it. Shared pages count once
-    (proportional set size) where the system tells; elsewhere resident size is added up.
+    (proportional set size) where the system tells, in equal parts for all processes that share
+    them; elsewhere resident size is added up.
     """
 
     def __init__(self, on_sample: Callable[[int], None] | None = None) -> None:

@@ -93,9 +93,10 @@ def edition_table(run_name: str, states: Mapping[str, StageState], mend: str) ->
             "source": _sources(records),
             "run on": _days(records),
             "time": f"{_time(sum(record.wall_seconds for record in records))}, added up over the "
-            f"last executions of {len(records)} chapters and sets of exercises, of which some ran "
-            "side by side",
-            "memory": f"at most {max(r.peak_memory_bytes for r in records) / 2**30:.1f} GiB",
+            f"last executions of {len(records)} chapters and sets of exercises, of which two "
+            "may have run at once",
+            "memory": f"at most {max(one.peak_memory_bytes for one in records) / 2**30:.1f} GiB "
+            "for one of them",
         }
     rows["shown"] = f"{len(states) - len(stale)} of {len(states)} chapters and sets of exercises"
     if stale:

@@ -19,8 +19,9 @@ def run_side_by_side(
 
     Of the names that may begin the first in the order of `needs` does. Those in `alone` wait until
     nothing else runs, and nothing begins beside them. Results are yielded as they come, and what
-    needs them begins after that. After an error nothing more begins, and it is raised when all that
-    had begun have ended and were yielded. When the caller gives up, `stop` must end what runs.
+    needs them begins after that. After an error nothing more begins, and the first error is raised
+    when all that had begun have ended and were yielded. When the caller gives up, `stop` must end
+    what runs.
     """
     sorter = TopologicalSorter(needs)
     sorter.prepare()
@@ -43,7 +44,7 @@ def run_side_by_side(
                         yield future.result()
                         sorter.done(name)
                     failure = failure or future.exception()
-        except BaseException:
+        except BaseException:  # an interrupt, or the caller closes the generator
             stop()
             raise
     if failure is not None:

@@ -56,7 +56,7 @@ class StageRunner:
         force: bool,
         console: Console,
     ) -> None:
-        self._stages, self._run, self._force = stages, run, force
+        self._stages, self._run, self._force, self._console = stages, run, force, console
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -86,10 +86,25 @@ class StageRunner:
     def run(self, name: str) -> tuple[Outcome, Record | None]:
         """Run one stage if it is not fresh, and give its entry for the manifest.
 
+        A failure is told at once where other stages still run: it will be raised after them.
+
         Raises:
             InputError: bad input that the chapter met, or a needed file is not there.
             ChapterError: it failed, its kernel died, or it did not leave what it declares.
         """
+        try:
+            return self._run_if_stale(name)
+        except Exception as error:
+            if self._progress.tasks and not self._stopped:
+                first = str(error).partition("\n")[0]
+                self._console.print(
+                    f"{name}  failed: {first}; what runs beside it ends first",
+                    highlight=False,
+                    markup=False,
+                )
+            raise
+
+    def _run_if_stale(self, name: str) -> tuple[Outcome, Record | None]:
         chapter, values = self._stages[name]
         parts = stage_parts(chapter, values, self._run)
         reason = why_stale(chapter, parts, recorded(self._run, name), self._run)
@@ -119,7 +134,7 @@ class StageRunner:
         return Outcome(name, reason or "forced", seconds, memory.peak), record
 
     def stop(self) -> None:
-        """Kill the kernels that run, and those that start from now on."""
+        """Kill the kernels that run, and let no stage begin from now on."""
         with self._lock:
             self._stopped = True
             for kernel in self._kernels:
@@ -140,6 +155,9 @@ class StageRunner:
                     _kill(kernel)
 
         try:
+            with self._lock:
+                if self._stopped:
+                    raise ChapterError(f"{chapter.name} was stopped before it began")
             with memory:
                 execute(
                     chapter,

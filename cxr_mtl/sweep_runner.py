@@ -14,7 +14,7 @@ from typing import IO
 import pandas as pd
 from rich.console import Console
 
-from cxr_mtl.book import run_chapters
+from cxr_mtl.book import AT_ONCE_VARIABLE, run_chapters
 from cxr_mtl.errors import InputError
 from cxr_mtl.execution import ChapterError
 from cxr_mtl.files import write_beside
@@ -126,7 +126,7 @@ def _in_process(
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
             _command(sweep, point, only),
-            env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+            env={**os.environ, "OMP_NUM_THREADS": str(threads), AT_ONCE_VARIABLE: "1"},
             stdout=subprocess.DEVNULL,
             stderr=errors,
         )

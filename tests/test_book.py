@@ -1,6 +1,7 @@
 """The driver: runs what is stale and nothing else, and says what failed."""
 
 import errno
+import io
 import os
 import shutil
 import signal
@@ -15,12 +16,13 @@ import psutil
 import pytest
 from rich.console import Console
 
-from cxr_mtl import stages
+from cxr_mtl import book, stages
 from cxr_mtl.book import chapter_states, run_chapters
 from cxr_mtl.errors import InputError
 from cxr_mtl.execution import ChapterError
 from cxr_mtl.fingerprints import digest
 from cxr_mtl.runs import Run
+from cxr_mtl.stage_runner import StageRunner
 
 HEADER = """\
 # ---
@@ -315,7 +317,7 @@ def test_chapters_that_need_not_wait_run_side_by_side_each_with_its_own_memory(s
     assert {"03_cat", "04_dog"} <= Run("runs/demo").manifest.keys()
 
 
-def test_an_interrupt_ends_the_kernels_and_frees_the_run(study):
+def test_an_interrupt_ends_the_kernels(study):
     (study / "book/03_cat.py").write_text(waiting_chapter("cat", until="never"))
     command = [sys.executable, "-m", "cxr_mtl", "run", "03"]
     environment = os.environ | {"PYTHONPATH": str(Path(stages.__file__).parents[1])}
@@ -327,8 +329,49 @@ def test_an_interrupt_ends_the_kernels_and_frees_the_run(study):
         process.wait(30)
     assert process.returncode != 0
     wait_until(lambda: not psutil.pid_exists(kernel))
-    with Run("runs/demo").locked():
-        assert "03_cat" not in Run("runs/demo").manifest
+    assert "03_cat" not in Run("runs/demo").manifest
+
+
+def test_a_failure_beside_another_chapter_is_told_at_once_and_the_other_is_kept(study):
+    failed = "04_dog.failed.ipynb"
+    (study / "book/03_cat.py").write_text(waiting_chapter("cat", until=failed))
+    (study / "book/04_dog.py").write_text(
+        waiting_chapter("dog", until="cat").replace("time.sleep(1.2)", "1 / 0")
+    )
+    said = Console(record=True, quiet=False, file=io.StringIO(), width=200)
+    with pytest.raises(ChapterError, match="04_dog failed in cell"):
+        run_chapters(only=["03", "04"], console=said)
+    told = said.export_text()
+    assert "04_dog  failed: 04_dog failed in cell" in told
+    assert told.index("04_dog") < told.index("03_cat")
+    assert Run("runs/demo").manifest.keys() >= {"03_cat"}
+    assert "04_dog" not in Run("runs/demo").manifest
+
+
+def test_a_stopped_runner_begins_nothing(study, monkeypatch):
+    monkeypatch.setattr(papermill, "execute_notebook", lambda *_, **__: pytest.fail("it began"))
+    _, chapters = book.plan("demo", "demo")
+    stages = {chapter.name: (chapter, values) for chapter, values in chapters}
+    with StageRunner(stages, Run("runs/demo"), True, QUIET) as runner:
+        runner.stop()
+        with pytest.raises(ChapterError, match="01_data was stopped before it began"):
+            runner.run("01_data")
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "two", ""])
+def test_an_unusable_number_of_chapters_at_once_is_refused(study, monkeypatch, value):
+    monkeypatch.setenv(book.AT_ONCE_VARIABLE, value)
+    with pytest.raises(InputError, match=f"CXR_MTL_AT_ONCE is '{value}': give a number from 1"):
+        run_chapters(console=QUIET)
+
+
+def test_a_kernel_that_does_not_come_up_is_named(study, monkeypatch):
+    def execute_notebook(*_, **__):
+        raise RuntimeError("Kernel didn't respond in 60 seconds")
+
+    monkeypatch.setattr(papermill, "execute_notebook", execute_notebook)
+    with pytest.raises(ChapterError, match=r"the kernel of 01_data died .* it resumes at 01_data"):
+        run_chapters(only=["01"], force=True, console=QUIET)
 
 
 def wait_until(happened, seconds=30):

@@ -122,8 +122,8 @@ def test_the_table_of_an_edition_adds_up_time_and_takes_the_most_memory():
     table = edition_table("mine", states(record(), more), "")
     assert (
         "| time | 2.0 min, added up over the last executions of 2 chapters and sets of exercises, "
-        "of which some ran side by side |"
+        "of which two may have run at once |"
     ) in table
-    assert "| memory | at most 4.0 GiB |" in table
+    assert "| memory | at most 4.0 GiB for one of them |" in table
     assert "| shown | 2 of 2 chapters and sets of exercises |" in table
     assert not [line for line in table if "not shown" in line or "models" in line]

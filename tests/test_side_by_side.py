@@ -73,6 +73,7 @@ def test_after_an_error_what_had_begun_is_yielded_and_nothing_more_begins():
             failed.set()
             raise ValueError("a row is missing")
         assert failed.wait(PATIENCE)
+        threading.Event().wait(0.2)  # until the error has reached the other thread's end
         return name
 
     got = []
@@ -81,6 +82,20 @@ def test_after_an_error_what_had_begun_is_yielded_and_nothing_more_begins():
         got.extend(run_side_by_side(needs, set(), 2, run, never_stop))
     assert sorted(begun) == ["a", "b"]
     assert got == ["b"]
+
+
+def test_of_two_errors_the_first_is_raised():
+    first = threading.Event()
+
+    def run(name):
+        if name == "late":
+            assert first.wait(PATIENCE)
+            threading.Event().wait(0.2)
+        first.set()
+        raise ValueError(name)
+
+    with pytest.raises(ValueError, match="early"):
+        list(run_side_by_side({"late": set(), "early": set()}, set(), 2, run, never_stop))
 
 
 def test_a_caller_that_gives_up_has_all_stopped():

@@ -253,7 +253,7 @@ print("stopping early: passed")
 # ```{exercise} How low can the SupCon loss go?
 # :label: ex-04-supcon-floor
 #
-# *Half an hour.* The SupCon curve of the chapter levels off well above zero. Let the labels of a
+# *Half an hour.* The SupCon curve of the chapter stays well above zero. Let the labels of a
 # batch be as far apart as they can: all normal studies at one point $e$ of the unit sphere, all
 # abnormal ones at $-e$. A study then has the similarity $1$ to its $P$ positives and $-1$ to all
 # $M$ studies of the other label.

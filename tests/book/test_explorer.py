@@ -1,5 +1,6 @@
 """The Explorer in a browser, from disk: what it retrieves, and whether everyone can use it."""
 
+import contextlib
 from collections.abc import Iterator
 from itertools import product
 from typing import Any
@@ -16,11 +17,19 @@ pytestmark = pytest.mark.skipif(
     not PAGE.exists(), reason="no built page of the Explorer: `make book` builds it"
 )
 
-# Sets the fragment and waits until the page has taken it over.
-GO = """fragment => new Promise(done => {
-    addEventListener("hashchange", () => setTimeout(done), {once: true});
-    location.hash = new URLSearchParams(fragment).toString();
-})"""
+GO = "fragment => { location.hash = new URLSearchParams(fragment).toString(); }"
+LISTEN = """() => {
+    window.taken = false;
+    addEventListener("hashchange", () => setTimeout(() => { taken = true; }), {once: true});
+}"""
+
+
+@contextlib.contextmanager
+def another_view(page: Any) -> Iterator[None]:
+    """What is done inside changes the view; afterwards the page has drawn it."""
+    page.evaluate(LISTEN)
+    yield
+    page.wait_for_function("window.taken")
 
 
 @pytest.fixture
@@ -77,7 +86,8 @@ def shown(page: Any) -> list[str]:
 
 
 def go(page: Any, **state: object) -> None:
-    page.evaluate(GO, {name: str(value) for name, value in state.items()})
+    with another_view(page):
+        page.evaluate(GO, {name: str(value) for name, value in state.items()})
 
 
 def type_report(page: Any, text: str) -> None:
@@ -128,8 +138,10 @@ def test_an_image_finds_reports_each_marked_as_own_study_or_by_its_label(page):
         if row in np.argsort(scores(data["run"], key, "image", "cross_modal", row))[-20:]
     )
     own = data["studies"][next(found_itself)]["study"]
-    page.get_by_role("button", name=f"Study {own},").click()
-    page.locator("select[name=k]").select_option("20")
+    with another_view(page):
+        page.get_by_role("button", name=f"Study {own},").click()
+    with another_view(page):
+        page.locator("select[name=k]").select_option("20")
     for item in page.locator(".cxr-result").all():
         study = item.get_attribute("data-study")
         by_label = "○ same label" if labels[study] == labels[own] else "✗ other label"
@@ -158,7 +170,8 @@ def test_within_one_modality_the_query_itself_is_left_out(page, query):
 def test_another_model_gives_other_results(page):
     before = shown(page)
     name = bundle(page)["models"][-1]["name"]
-    page.get_by_label("Model").select_option(name)
+    with another_view(page):
+        page.get_by_label("Model").select_option(name)
     assert shown(page) != before
 
 
@@ -195,7 +208,8 @@ def test_typed_reports_find_the_images_that_the_python_model_finds(typing_page):
 def test_only_the_fine_tuned_model_reads_typed_reports_and_the_page_says_so(typing_page):
     names = [model["name"] for model in bundle(typing_page)["models"]]
     type_report(typing_page, "right pleural effusion")
-    typing_page.get_by_label("Model").select_option(names[-1])
+    with another_view(typing_page):
+        typing_page.get_by_label("Model").select_option(names[-1])
     told = typing_page.locator(".cxr-message:not(:empty)").inner_text()
     assert f"Only the model {names[0]} reads typed reports" in told
     assert shown(typing_page) == []
@@ -280,8 +294,9 @@ def test_a_point_of_the_map_names_its_study_and_a_click_makes_it_the_query(page)
         if tip.is_visible() and f"study {query}," not in tip.inner_text():
             break
     number = tip.inner_text().removeprefix("study ").split(",")[0]
-    page.mouse.down()
-    page.mouse.up()
+    with another_view(page):
+        page.mouse.down()
+        page.mouse.up()
     assert f"Study {number} " in page.locator(".cxr-card h3").inner_text()
 
 
