@@ -370,4 +370,4 @@ run.write_results(
 # Now you: the [exercises](exercises/04_training) of this chapter.
 #
 # Next: [retrieval](05_retrieval) on the test studies, which no training or search has seen. (How far the
-# demo's own settings were revised with them in view is told on [the front page](index).)
+# demo's own settings were revised with them in view is told on {doc}`the front page <index>`.)
