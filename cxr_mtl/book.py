@@ -5,7 +5,6 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from papermill.iorw import local_file_io_cwd
@@ -17,7 +16,7 @@ from cxr_mtl.parameters import merge_declarations, read_profile, resolve
 from cxr_mtl.repeat import is_manifest, manifest_values, what_differs
 from cxr_mtl.runs import Run, existing_run, named_run
 from cxr_mtl.side_by_side import run_side_by_side
-from cxr_mtl.stage_runner import Outcome, StageRunner
+from cxr_mtl.stage_runner import Outcome, StageRunner, Values
 from cxr_mtl.stages import (
     BOOK,
     Chapter,
@@ -29,7 +28,6 @@ from cxr_mtl.stages import (
     why_stale,
 )
 
-Values = dict[str, Any]
 Plan = list[tuple[Chapter, Values]]
 AT_ONCE_VARIABLE = "CXR_MTL_AT_ONCE"
 """How many stages may run side by side; without it two, for most keep one core busy at most."""
@@ -116,7 +114,7 @@ def run_chapters(
         run.locked(),
         _no_trace_if_refused(run),
         local_file_io_cwd(),
-        runner,
+        runner.progress,
         contextlib.closing(results),
     ):
         for outcome, record in results:

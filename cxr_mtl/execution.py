@@ -23,8 +23,8 @@ from cxr_mtl.runs import Run
 from cxr_mtl.stages import Chapter, executed_copy
 
 SHARED_CORES = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_THREAD_TIMEOUT": "4"}
-"""Threads that wait leave their core to other processes: without it two chapters side by side take
-up to five times as long. The timeout is the least that OpenBLAS takes, 2⁴ cycles."""
+"""Threads that wait leave their core to other processes: without it chapters side by side take
+several times as long. The timeout is the least that OpenBLAS takes, 2⁴ cycles."""
 
 
 class ChapterError(RuntimeError):

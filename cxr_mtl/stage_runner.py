@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from types import TracebackType
 from typing import Any
 
 import psutil
@@ -42,7 +41,9 @@ class Outcome:
 
 
 class StageRunner:
-    """Runs stages of one run, several at a time if called so, with a line for each on a terminal.
+    """Runs stages of one run, several at a time if called so.
+
+    Enter `progress` for a line of each on a terminal.
 
     Args:
         stages: chapters, or exercises, and their values by name.
@@ -57,7 +58,7 @@ class StageRunner:
         console: Console,
     ) -> None:
         self._stages, self._run, self._force, self._console = stages, run, force, console
-        self._progress = Progress(
+        self.progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
             TextColumn("cell {task.completed:.0f}/{task.total:.0f}"),
@@ -71,18 +72,6 @@ class StageRunner:
         self._stopped = False
         self._lock = threading.Lock()
 
-    def __enter__(self) -> "StageRunner":
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._progress.stop()
-
     def run(self, name: str) -> tuple[Outcome, Record | None]:
         """Run one stage if it is not fresh, and give its entry for the manifest.
 
@@ -95,7 +84,7 @@ class StageRunner:
         try:
             return self._run_if_stale(name)
         except Exception as error:
-            if self._progress.tasks and not self._stopped:
+            if self.progress.tasks and not self._stopped:
                 first = str(error).partition("\n")[0]
                 self._console.print(
                     f"{name}  failed: {first}; what runs beside it ends first",
@@ -143,8 +132,8 @@ class StageRunner:
     def _execute(self, chapter: Chapter, values: Values) -> PeakMemory:
         cells = [cell for cell in chapter.notebook.cells if cell.cell_type == "code"]
         total = sum(bool(cell.source.strip()) for cell in cells)
-        task = self._progress.add_task(chapter.name, total=total, peak=0.0)
-        memory = PeakMemory(lambda peak: self._progress.update(task, peak=peak / 2**30))
+        task = self.progress.add_task(chapter.name, total=total, peak=0.0)
+        memory = PeakMemory(lambda peak: self.progress.update(task, peak=peak / 2**30))
 
         def on_kernel(pid: int) -> None:
             kernel = psutil.Process(pid)
@@ -164,10 +153,10 @@ class StageRunner:
                     values,
                     self._run,
                     on_kernel=on_kernel,
-                    on_cell=lambda: self._progress.advance(task),
+                    on_cell=lambda: self.progress.advance(task),
                 )
         finally:
-            self._progress.remove_task(task)
+            self.progress.remove_task(task)
         return memory
 
 

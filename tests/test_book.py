@@ -352,10 +352,10 @@ def test_a_stopped_runner_begins_nothing(study, monkeypatch):
     monkeypatch.setattr(papermill, "execute_notebook", lambda *_, **__: pytest.fail("it began"))
     _, chapters = book.plan("demo", "demo")
     stages = {chapter.name: (chapter, values) for chapter, values in chapters}
-    with StageRunner(stages, Run("runs/demo"), True, QUIET) as runner:
-        runner.stop()
-        with pytest.raises(ChapterError, match="01_data was stopped before it began"):
-            runner.run("01_data")
+    runner = StageRunner(stages, Run("runs/demo"), True, QUIET)
+    runner.stop()
+    with pytest.raises(ChapterError, match="01_data was stopped before it began"):
+        runner.run("01_data")
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "two", ""])
