@@ -80,7 +80,7 @@ def run_variants(
         config,
         backbone.learned_temperature,
         folder,
-        content_key(library_sources(["import cxr_mtl.trainer"])),
+        content_key(library_sources(["from cxr_mtl import trainer"])),
         device,
     )
     untrained = {training.home(variant): variant for variant in variants}

@@ -125,7 +125,7 @@ def draw_phantoms(cache: Path, size: int, seed: int, progress: Progress | None =
 
 def _phantom_key(studies: pd.DataFrame, size: int, seed: int) -> str:
     outlines = sha256_of_file(installed_file("semantic_masks_v7labs_lungs.zip"))
-    drawing = library_sources(["import cxr_mtl.phantom"])
+    drawing = library_sources(["from cxr_mtl import phantom"])
     return content_key(studies.to_dict("list"), size, seed, drawing, outlines)
 
 

@@ -40,7 +40,7 @@ def backbone_source(name: str, cache: Path, seed: int = 0, report: Report | None
     """
     if name not in DEMO_NAMES:
         return name
-    code = ["import cxr_mtl.demo_images", "import cxr_mtl.demo_models"]
+    code = ["from cxr_mtl import demo_images, demo_models"]
     key = content_key(name, seed, library_sources(code))
     folder = cache / "models" / f"{name}-{key}"
     if not folder.is_dir():

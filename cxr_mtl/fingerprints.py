@@ -9,8 +9,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from cxr_mtl.files import content_key, sha256_of_file
-
-LIBRARY = Path(__file__).parent
+from cxr_mtl.imports import LIBRARY, code_tree, imported_files
 
 
 def has_tag(cell: NotebookNode, tag: str) -> bool:
@@ -31,33 +30,24 @@ def chapter_code(notebook: NotebookNode) -> list[str]:
     ]
 
 
-def code_cells(notebook: NotebookNode) -> list[str]:
-    """The sources of a notebook's code cells."""
-    return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-
-
 def library_sources(code: Iterable[str], library: Path = LIBRARY) -> dict[str, str]:
-    """Hashes of the library modules that pieces of code import, directly or through others.
+    """Hashes of the library files that pieces of code rest on, directly or through others.
 
-    Comments, docstrings and layout of the modules do not count.
-
-    Files of the library that are not Python are data that any module may read: all count, once
-    a module does.
+    Comments, docstrings and layout of the modules do not count. Files that are not Python are
+    data of the modules beside them: they count once one of those does.
     """
-    queue = [name for source in code for name in _imports(source, library)]
-    found = {
-        str(path.relative_to(library)): digest(path)
-        for path in library.rglob("*")
-        if queue and path.is_file() and path.suffix not in (".py", ".pyc")
+    modules = imported_files(code, library)
+    data = [
+        path.relative_to(library)
+        for folder in {module.parent for module in modules}
+        for path in (library / folder).iterdir()
+        if path.is_file() and path.suffix not in (".py", ".pyc")
+    ]
+    keys = {path: digest(library / path) for path in data} | {
+        path: content_key(_meaning((library / path).read_text(encoding="utf-8")))
+        for path in modules
     }
-    while queue:
-        path = queue.pop()
-        if str(path) in found:
-            continue
-        source = (library / path).read_text(encoding="utf-8")
-        found[str(path)] = content_key(_meaning(source))
-        queue.extend(_imports(source, library))
-    return {f"{library.name}/{name}": key for name, key in sorted(found.items())}
+    return {f"{library.name}/{path}": keys[path] for path in sorted(keys)}
 
 
 def digest(path: Path) -> str:
@@ -89,7 +79,7 @@ def input_digest(path: Path) -> str | None:
 @functools.cache
 def _meaning(source: str) -> str:
     """A source's syntax tree without docstrings; the text itself where it is not plain Python."""
-    tree = _tree(source)
+    tree = code_tree(source)
     if tree is None or source.lstrip().startswith(("%", "!")):
         return source.strip()
     for node in ast.walk(tree):
@@ -99,40 +89,6 @@ def _meaning(source: str) -> str:
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
 
 
-def _tree(source: str) -> ast.Module | None:
-    """A cell's or module's syntax tree, its lines of magic or shell left out."""
-    lines = [line for line in source.splitlines() if not line.lstrip().startswith(("%", "!"))]
-    try:
-        return ast.parse("\n".join(lines))
-    except SyntaxError:
-        return None
-
-
 def _declarations(source: str) -> str:
     lines = [line for line in ast.parse(source).body if isinstance(line, ast.AnnAssign)]
     return ", ".join(f"{line.target.id}: {ast.unparse(line.annotation)}" for line in lines)
-
-
-def _imports(source: str, library: Path) -> list[Path]:
-    """Files, relative to the library's folder, of the library's modules that a source imports."""
-    files = set()
-    for name in _imported_names(source, library.name):
-        package, *rest = name.split(".")
-        if package == library.name:
-            files.update({Path("__init__.py"), Path(*rest).with_suffix(".py") if rest else None})
-    return sorted(file for file in files if file and (library / file).is_file())
-
-
-@functools.cache
-def _imported_names(source: str, package: str) -> frozenset[str]:
-    """Dotted names of all that a source imports; relative ones are of `package`."""
-    names = set()
-    for node in ast.walk(_tree(source) or ast.Module()):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            module = node.module or ""
-            if node.level:
-                module = f"{package}.{module}".rstrip(".")
-            names.update({module, *(f"{module}.{alias.name}" for alias in node.names)})
-    return frozenset(names)

@@ -6,7 +6,8 @@ from typing import Any
 
 from cxr_mtl.errors import InputError
 from cxr_mtl.files import content_key, read_json
-from cxr_mtl.fingerprints import chapter_code, code_cells, digest, library_sources
+from cxr_mtl.fingerprints import chapter_code, digest, library_sources
+from cxr_mtl.imports import code_cells
 from cxr_mtl.provenance import git_state, hardware, versions
 from cxr_mtl.stages import LOCK, Chapter
 

@@ -14,14 +14,13 @@ from nbformat import NotebookNode
 from cxr_mtl.errors import InputError
 from cxr_mtl.files import content_key
 from cxr_mtl.fingerprints import (
-    LIBRARY,
     chapter_code,
-    code_cells,
     digest,
     has_tag,
     input_digest,
     library_sources,
 )
+from cxr_mtl.imports import LIBRARY, code_cells, missing_import
 from cxr_mtl.parameters import Parameter, read_parameters
 from cxr_mtl.runs import Run
 
@@ -58,12 +57,15 @@ def read_chapter(path: Path) -> Chapter:
 
     Raises:
         InputError: it has not exactly one parameters cell, or a path that leaves the run's folder,
-            or exercises that leave files.
+            or exercises that leave files, or imports of the library what is not there.
     """
     notebook = jupytext.reads(path.read_text(encoding="utf-8"), fmt="py:percent")
     tagged = [cell for cell in notebook.cells if has_tag(cell, "parameters")]
     if len(tagged) != 1:
         raise InputError(f"{path} needs exactly one cell tagged `parameters`, it has {len(tagged)}")
+    missing = missing_import(code_cells(notebook))
+    if missing:
+        raise InputError(f"{path}: {missing}")
     parameters = read_parameters(tagged[0].source, str(path))
     if "run_dir" not in parameters:
         raise InputError(f'{path}: its parameters cell lacks `run_dir: str = "runs/demo"`')

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from cxr_mtl import book
-from cxr_mtl.fingerprints import code_cells
+from cxr_mtl.imports import code_cells
 from cxr_mtl.parameters import merge_declarations, read_profile, resolve
 from cxr_mtl.stages import read_chapters, read_exercises
 from cxr_mtl.trainer import TrainingConfig

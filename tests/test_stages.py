@@ -115,6 +115,19 @@ def test_headers_that_do_not_fit_together_are_refused(tmp_path, chapters, senten
     assert sentence in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("code", "nearest"),
+    [
+        ("from cxr_mtl.files import red_json", "the nearest is `read_json`"),
+        ("from cxr_mtl.trainers import TrainingConfig", "`TrainingConfig` is in "),
+    ],
+)
+def test_an_import_of_what_the_library_lacks_is_told_before_anything_runs(tmp_path, code, nearest):
+    write_chapter(tmp_path, "01_a", code=code)
+    with pytest.raises(InputError, match=rf"01_a\.py: .*{nearest}"):
+        read_chapters(tmp_path)
+
+
 def test_a_chapter_needs_one_parameters_cell_with_the_runs_folder(tmp_path):
     path = tmp_path / "01_a.py"
     path.write_text("# %%\nx = 1\n")
