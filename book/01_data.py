@@ -32,15 +32,13 @@ from typing import Literal
 import pandas as pd
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
-from cxr_mtl.data_evidence import count_records, counts_table, evidence_counts
-from cxr_mtl.dataset import load_dataset
-from cxr_mtl.errors import InputError
-from cxr_mtl.figures import LABEL_NAMES, contact_sheet, use_theme
-from cxr_mtl.files import sha256_of_file, write_table
-from cxr_mtl.openi import collection_counts, read_reports
-from cxr_mtl.runs import Run
-from cxr_mtl.showcase import showcase_studies
-from cxr_mtl.splits import (
+from cxr_mtl.base.errors import InputError
+from cxr_mtl.base.files import sha256_of_file, write_table
+from cxr_mtl.data.audit import count_records, counts_table, evidence_counts
+from cxr_mtl.data.dataset import load_dataset
+from cxr_mtl.data.openi import collection_counts, read_reports
+from cxr_mtl.data.showcase import showcase_studies
+from cxr_mtl.data.splits import (
     duplicate_ceiling,
     duplicates_across_parts,
     normalise_text,
@@ -48,7 +46,9 @@ from cxr_mtl.splits import (
     split_studies,
     write_split,
 )
-from cxr_mtl.views import read_views, view_counts
+from cxr_mtl.data.views import read_views, view_counts
+from cxr_mtl.figures.common import LABEL_NAMES, contact_sheet, use_theme
+from cxr_mtl.runs.run import Run
 
 use_theme()
 

@@ -32,14 +32,15 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from cxr_mtl.backbones import FusionHead, load_backbone
-from cxr_mtl.demo_models import backbone_source
-from cxr_mtl.features import compute_features, pick_device
-from cxr_mtl.figures import use_theme
-from cxr_mtl.files import read_table, write_json
-from cxr_mtl.last_layer import LastLayer, freeze
-from cxr_mtl.lesson_figures import heat_maps, pairs_on_circle
-from cxr_mtl.losses import (
+from cxr_mtl.base.files import read_table, write_json
+from cxr_mtl.figures.common import use_theme
+from cxr_mtl.figures.lessons import heat_maps, pairs_on_circle
+from cxr_mtl.models.backbones import FusionHead, load_backbone
+from cxr_mtl.models.features import compute_features, pick_device
+from cxr_mtl.models.last_layer import LastLayer, freeze
+from cxr_mtl.runs.run import Run
+from cxr_mtl.training.demo_models import backbone_source
+from cxr_mtl.training.losses import (
     LossWeights,
     classification_loss,
     clip_loss,
@@ -47,9 +48,12 @@ from cxr_mtl.losses import (
     multi_task_loss,
     supervised_contrastive_loss,
 )
-from cxr_mtl.runs import Run
-from cxr_mtl.toy import ToyBatch, descend, nearest_negative_share
-from cxr_mtl.trainer import embed_rows
+from cxr_mtl.training.toy_batch import (
+    ToyBatch,
+    descend,
+    nearest_negative_share,
+)
+from cxr_mtl.training.trainer import embed_rows
 
 use_theme()
 

@@ -30,31 +30,35 @@ import numpy as np
 import pandas as pd
 import torch
 
-from cxr_mtl.backbones import load_backbone
-from cxr_mtl.features import compute_features, pick_device
-from cxr_mtl.figures import (
-    search_history,
-    search_parallel_coordinates,
-    search_slices,
-    use_theme,
-)
-from cxr_mtl.files import (
+from cxr_mtl.base.files import (
     content_key,
     read_json,
     read_table,
     write_json,
     write_table,
 )
-from cxr_mtl.last_layer import LastLayer, freeze
-from cxr_mtl.losses import LossWeights
-from cxr_mtl.objective import TrainingObjective
-from cxr_mtl.runs import Run
-from cxr_mtl.search import PAPER_WEIGHTS, RANGES, search_weights
-from cxr_mtl.trainer import (
+from cxr_mtl.figures.common import (
+    search_history,
+    search_parallel_coordinates,
+    search_slices,
+    use_theme,
+)
+from cxr_mtl.models.backbones import load_backbone
+from cxr_mtl.models.features import compute_features, pick_device
+from cxr_mtl.models.last_layer import LastLayer, freeze
+from cxr_mtl.runs.run import Run
+from cxr_mtl.training.losses import LossWeights
+from cxr_mtl.training.trainer import (
     TrainingConfig,
     embed_rows,
     train,
     validation_mrr,
+)
+from cxr_mtl.training.weight_search import (
+    PAPER_WEIGHTS,
+    RANGES,
+    TrainingObjective,
+    search_weights,
 )
 
 use_theme()

@@ -29,18 +29,23 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from cxr_mtl.backbones import load_backbone
-from cxr_mtl.features import compute_features, pick_device
-from cxr_mtl.figures import training_curves, use_theme
-from cxr_mtl.files import read_json, read_table, write_table
-from cxr_mtl.fine_tuned import save_fine_tuned
-from cxr_mtl.last_layer import LastLayer, freeze
-from cxr_mtl.lesson_figures import pairs_on_circle
-from cxr_mtl.losses import LossWeights, clip_loss
-from cxr_mtl.runs import Run
-from cxr_mtl.splits import normalise_text
-from cxr_mtl.toy import ToyBatch, degrees_between, descend
-from cxr_mtl.trainer import TrainingConfig, embed_rows, given_weights, train
+from cxr_mtl.base.files import read_json, read_table, write_table
+from cxr_mtl.data.splits import normalise_text
+from cxr_mtl.figures.common import training_curves, use_theme
+from cxr_mtl.figures.lessons import pairs_on_circle
+from cxr_mtl.models.backbones import load_backbone
+from cxr_mtl.models.features import compute_features, pick_device
+from cxr_mtl.models.last_layer import LastLayer, freeze
+from cxr_mtl.runs.run import Run
+from cxr_mtl.training.fine_tuned import save_fine_tuned
+from cxr_mtl.training.losses import LossWeights, clip_loss
+from cxr_mtl.training.toy_batch import ToyBatch, degrees_between, descend
+from cxr_mtl.training.trainer import (
+    TrainingConfig,
+    embed_rows,
+    given_weights,
+    train,
+)
 
 use_theme()
 

@@ -27,28 +27,31 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from cxr_mtl.backbones import load_backbone
-from cxr_mtl.bounds import bound_records
-from cxr_mtl.controls import control_embeddings
-from cxr_mtl.evaluation import evaluate_tables, reciprocal_ranks
-from cxr_mtl.features import embed, pick_device
-from cxr_mtl.figures import LABEL_NAMES, contact_sheet, use_theme
-from cxr_mtl.files import read_json, read_table
-from cxr_mtl.fine_tuned import load_fine_tuned
-from cxr_mtl.marks import mark_differences
-from cxr_mtl.metrics import TIE_TOLERANCE, recall_at_k
-from cxr_mtl.protocols import searches
-from cxr_mtl.result_tables import (
+from cxr_mtl.base.files import read_json, read_table
+from cxr_mtl.evidence.bootstrap import Bootstrap
+from cxr_mtl.evidence.controls import control_embeddings
+from cxr_mtl.evidence.result_display import (
     metric_name,
     model_name,
     readable,
     results_table,
 )
-from cxr_mtl.retrieval import Index, fused_vectors, normalised
-from cxr_mtl.runs import Run
-from cxr_mtl.significance import compare_models
-from cxr_mtl.stored_embeddings import store_embeddings
-from cxr_mtl.uncertainty import Bootstrap
+from cxr_mtl.evidence.significance import compare_models
+from cxr_mtl.evidence.tables import (
+    bound_records,
+    evaluate_tables,
+    mark_differences,
+    reciprocal_ranks,
+)
+from cxr_mtl.figures.common import LABEL_NAMES, contact_sheet, use_theme
+from cxr_mtl.models.backbones import load_backbone
+from cxr_mtl.models.features import embed, pick_device
+from cxr_mtl.retrieval.embeddings import store_embeddings
+from cxr_mtl.retrieval.index import Index, fused_vectors, normalised
+from cxr_mtl.retrieval.metrics import TIE_TOLERANCE, recall_at_k
+from cxr_mtl.retrieval.protocols import searches
+from cxr_mtl.runs.run import Run
+from cxr_mtl.training.fine_tuned import load_fine_tuned
 
 use_theme()
 

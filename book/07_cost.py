@@ -34,16 +34,18 @@ import pandas as pd
 import torch
 from IPython.display import Markdown, display
 
-from cxr_mtl import cost_benchmarks, cost_growth, cost_precision, costs
-from cxr_mtl.backbones import load_backbone
-from cxr_mtl.bench_exactness import path_differences
-from cxr_mtl.cost_figures import growth_figure
-from cxr_mtl.features import compute_features, pick_device
-from cxr_mtl.figures import use_theme
-from cxr_mtl.files import read_json, read_table
-from cxr_mtl.fine_tuned import load_fine_tuned
-from cxr_mtl.runs import Run
-from cxr_mtl.trainer import TrainingConfig
+from cxr_mtl.base.files import read_json, read_table
+from cxr_mtl.bench import costs, growth
+from cxr_mtl.bench import kept as cost_benchmarks
+from cxr_mtl.bench import precision as cost_precision
+from cxr_mtl.bench.exactness import path_differences
+from cxr_mtl.bench.figures import growth_figure
+from cxr_mtl.figures.common import use_theme
+from cxr_mtl.models.backbones import load_backbone
+from cxr_mtl.models.features import compute_features, pick_device
+from cxr_mtl.runs.run import Run
+from cxr_mtl.training.fine_tuned import load_fine_tuned
+from cxr_mtl.training.trainer import TrainingConfig
 
 use_theme()
 
@@ -362,17 +364,15 @@ cost_precision.precision_table(retrieval, errors)
 config = TrainingConfig(
     epochs=1, batch_size=batch_size, precision=precision, seed=seed
 )
-epochs = cost_growth.epoch_timings(
-    base.model, features, studies, config, setting
-)
-steps = cost_growth.block_timings(base.model, batch, setting)
-prefix = len(studies) * cost_growth.prefix_seconds(base.model, batch, setting)
+epochs = growth.epoch_timings(base.model, features, studies, config, setting)
+steps = growth.block_timings(base.model, batch, setting)
+prefix = len(studies) * growth.prefix_seconds(base.model, batch, setting)
 
 # %% mystnb={"figure": {"name": "fig-cost", "caption": "How the cost grows, on logarithmic scales. Points were measured on this machine, their bars reach from the fastest to the slowest repeat. Dashed lines are computed: from the measured step of plain open_clip, and on the right also from the measured epoch and frozen prefix. Left: an epoch, against the number of training studies. Middle: a step on tokens that lie in memory, against the unfrozen blocks of each tower. Right: the weight search with the frozen prefix of all studies, against its trials, one trained after the other."}, "image": {"alt": "Three panels of time on logarithmic scales: an epoch by training studies, a step by unfrozen blocks, a search by trials. Plain open_clip is far above the fast path, save where two or more blocks are unfrozen."}}
-plain_epochs = cost_growth.plain_epochs(
+plain_epochs = growth.plain_epochs(
     epochs, batch_size, paths[costs.PLAIN].time
 )
-search = cost_growth.search_seconds(
+search = growth.search_seconds(
     trials, search_epochs, epochs, plain_epochs, prefix
 )
 growth_figure(epochs, plain_epochs, steps, search)
@@ -433,7 +433,7 @@ run.write_results(
         *cost_precision.precision_records(retrieval, errors),
         {"metric": "search_epochs", "value": search_epochs},
         {"metric": "frozen_prefix_seconds", "value": prefix},
-        *cost_growth.growth_records(epochs, steps, search),
+        *growth.growth_records(epochs, steps, search),
     ],
 )
 

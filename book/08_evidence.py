@@ -30,36 +30,40 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cxr_mtl import ranked
-from cxr_mtl.answer_figure import write_answer
-from cxr_mtl.clinical import clinical_overlap, read_chexbert
-from cxr_mtl.controls import CONTROLS, control_embeddings, leak_records
-from cxr_mtl.figures import use_theme
-from cxr_mtl.files import read_json, read_table
-from cxr_mtl.interval_figures import interval_plot
-from cxr_mtl.paper_scale import (
-    claim_counts,
-    claims_table,
-    differences_table,
-    paper_differences,
-)
-from cxr_mtl.protocol_evaluation import (
+from cxr_mtl.base.files import read_json, read_table
+from cxr_mtl.evidence.bootstrap import Bootstrap
+from cxr_mtl.evidence.by_protocol import (
     ceiling_records,
     chance_records,
     inflation_records,
     protocol_records,
     relevance_ceiling_records,
 )
-from cxr_mtl.result_tables import (
+from cxr_mtl.evidence.controls import (
+    CONTROLS,
+    control_embeddings,
+    leak_records,
+)
+from cxr_mtl.evidence.paper import (
+    claim_counts,
+    claims_table,
+    differences_table,
+    paper_differences,
+)
+from cxr_mtl.evidence.result_display import (
     metric_name,
     model_name,
     readable,
     results_table,
 )
-from cxr_mtl.retrieval import fused_vectors, normalised
-from cxr_mtl.runs import Run
-from cxr_mtl.stored_embeddings import stored_embeddings
-from cxr_mtl.uncertainty import Bootstrap
+from cxr_mtl.figures.common import use_theme
+from cxr_mtl.figures.front_page import write_answer
+from cxr_mtl.figures.intervals import interval_plot
+from cxr_mtl.retrieval import graded_metrics
+from cxr_mtl.retrieval.chexbert import clinical_overlap, read_chexbert
+from cxr_mtl.retrieval.embeddings import stored_embeddings
+from cxr_mtl.retrieval.index import fused_vectors, normalised
+from cxr_mtl.runs.run import Run
 
 use_theme()
 
@@ -153,16 +157,16 @@ relevance = {
     "same label": (five["label"] == "abnormal").to_numpy(dtype=float)[None],
 }
 measures = {
-    "recall@2": lambda found: ranked.recall_at_k(found, 2),
-    "hit@2": lambda found: ranked.hit_at_k(found, 2),
-    "precision@3": lambda found: ranked.precision_at_k(found, 3),
-    "R-precision": ranked.r_precision,
-    "average precision": ranked.average_precision,
-    "reciprocal rank": ranked.reciprocal_rank,
-    "nDCG@3": lambda found: ranked.ndcg(found, 3),
+    "recall@2": lambda found: graded_metrics.recall_at_k(found, 2),
+    "hit@2": lambda found: graded_metrics.hit_at_k(found, 2),
+    "precision@3": lambda found: graded_metrics.precision_at_k(found, 3),
+    "R-precision": graded_metrics.r_precision,
+    "average precision": graded_metrics.average_precision,
+    "reciprocal rank": graded_metrics.reciprocal_rank,
+    "nDCG@3": lambda found: graded_metrics.ndcg(found, 3),
 }
 by_relevance = {
-    name: ranked.rank_items(scores, relevant)
+    name: graded_metrics.rank_items(scores, relevant)
     for name, relevant in relevance.items()
 }
 pd.DataFrame(

@@ -33,30 +33,38 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file
 
-from cxr_mtl.ablations import interpolated, run_variants
-from cxr_mtl.backbones import load_backbone
-from cxr_mtl.features import compute_features, pick_device
-from cxr_mtl.figures import use_theme
-from cxr_mtl.files import read_json, read_table
-from cxr_mtl.interval_figures import (
-    beyond,
-    difference_plot,
-    interpolation_plot,
-)
-from cxr_mtl.last_layer import LastLayer, freeze
-from cxr_mtl.result_tables import metric_name, readable, results_table
-from cxr_mtl.runs import Run
-from cxr_mtl.selection import lead_of_the_best
-from cxr_mtl.significance import seed_band
-from cxr_mtl.splits import duplicate_ceiling
-from cxr_mtl.trainer import TrainingConfig, embed_rows
-from cxr_mtl.uncertainty import Bootstrap
-from cxr_mtl.variant_evaluation import (
+from cxr_mtl.ablations.evaluation import (
     spread_records,
     study_mrr,
     variant_records,
 )
-from cxr_mtl.variants import possible_data_choices, variants, with_data_choice
+from cxr_mtl.ablations.split_half import lead_of_the_best
+from cxr_mtl.ablations.training_runs import interpolated, run_variants
+from cxr_mtl.ablations.variants import (
+    possible_data_choices,
+    variants,
+    with_data_choice,
+)
+from cxr_mtl.base.files import read_json, read_table
+from cxr_mtl.data.splits import duplicate_ceiling
+from cxr_mtl.evidence.bootstrap import Bootstrap
+from cxr_mtl.evidence.result_display import (
+    metric_name,
+    readable,
+    results_table,
+)
+from cxr_mtl.evidence.significance import seed_band
+from cxr_mtl.figures.common import use_theme
+from cxr_mtl.figures.intervals import (
+    beyond,
+    difference_plot,
+    interpolation_plot,
+)
+from cxr_mtl.models.backbones import load_backbone
+from cxr_mtl.models.features import compute_features, pick_device
+from cxr_mtl.models.last_layer import LastLayer, freeze
+from cxr_mtl.runs.run import Run
+from cxr_mtl.training.trainer import TrainingConfig, embed_rows
 
 use_theme()
 

@@ -34,22 +34,26 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from cxr_mtl.backbones import load_backbone
-from cxr_mtl.classifier import choose_threshold, classifier_records, logits_of
-from cxr_mtl.evidence_figures import reliability, roc_and_precision_recall
-from cxr_mtl.features import BATCH, compute_features, pick_device
-from cxr_mtl.figures import use_theme
-from cxr_mtl.files import read_json, read_table
-from cxr_mtl.fine_tuned import load_fine_tuned
-from cxr_mtl.last_layer import LastLayer
-from cxr_mtl.result_tables import metric_name, results_table
-from cxr_mtl.runs import Run
-from cxr_mtl.selection import youden_by_choice
-from cxr_mtl.stored_embeddings import stored_embeddings
-from cxr_mtl.studies import Sections, report_text
-from cxr_mtl.subgroups import labels_under_rules, report_groups
-from cxr_mtl.trainer import embed_rows
-from cxr_mtl.uncertainty import Bootstrap
+from cxr_mtl.ablations.split_half import youden_by_choice
+from cxr_mtl.base.files import read_json, read_table
+from cxr_mtl.classifier.evaluation import (
+    choose_threshold,
+    classifier_records,
+    logits_of,
+)
+from cxr_mtl.classifier.subgroups import labels_under_rules, report_groups
+from cxr_mtl.data.studies import Sections, report_text
+from cxr_mtl.evidence.bootstrap import Bootstrap
+from cxr_mtl.evidence.result_display import metric_name, results_table
+from cxr_mtl.figures.classifier import reliability, roc_and_precision_recall
+from cxr_mtl.figures.common import use_theme
+from cxr_mtl.models.backbones import load_backbone
+from cxr_mtl.models.features import BATCH, compute_features, pick_device
+from cxr_mtl.models.last_layer import LastLayer
+from cxr_mtl.retrieval.embeddings import stored_embeddings
+from cxr_mtl.runs.run import Run
+from cxr_mtl.training.fine_tuned import load_fine_tuned
+from cxr_mtl.training.trainer import embed_rows
 
 use_theme()
 

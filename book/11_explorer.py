@@ -65,20 +65,20 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from cxr_mtl.backbones import load_backbone
-from cxr_mtl.explorer_data import model_entry, write_bundle
-from cxr_mtl.files import read_json, read_table
-from cxr_mtl.fine_tuned import load_fine_tuned
-from cxr_mtl.retrieval import normalised
-from cxr_mtl.runs import Run
-from cxr_mtl.stored_embeddings import stored_embeddings
-from cxr_mtl.text_onnx import (
+from cxr_mtl.base.files import read_json, read_table
+from cxr_mtl.explorer.bundle import model_entry, write_bundle
+from cxr_mtl.explorer.text_tower_onnx import (
     OnnxTextTower,
     export_text_tower,
     obstacle,
     tokenizer_card,
 )
-from cxr_mtl.typed_queries import typed_examples
+from cxr_mtl.explorer.typed_queries import typed_examples
+from cxr_mtl.models.backbones import load_backbone
+from cxr_mtl.retrieval.embeddings import stored_embeddings
+from cxr_mtl.retrieval.index import normalised
+from cxr_mtl.runs.run import Run
+from cxr_mtl.training.fine_tuned import load_fine_tuned
 
 # %% tags=["parameters"]
 run_dir: str = "runs/demo"  # folder of this run

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cxr_mtl.errors import InputError
+from cxr_mtl.base.errors import InputError
 
 app = typer.Typer(
     help="Cross-modal chest X-ray retrieval: run the study, build the book, query the index.",
@@ -59,8 +59,8 @@ def run(
     force: Annotated[bool, typer.Option("--force", help="Execute fresh chapters too.")] = False,
 ) -> None:
     """Execute the chapters that are not fresh; outputs go to runs/NAME."""
-    from cxr_mtl.book import run_chapters, time_table
-    from cxr_mtl.execution import ChapterError
+    from cxr_mtl.runs.driver import run_chapters, time_table
+    from cxr_mtl.runs.execution import ChapterError
 
     started = time.perf_counter()
     try:
@@ -85,11 +85,11 @@ def book(
     ] = None,
 ) -> None:
     """Execute what is not fresh, then build the pages into _build/html."""
-    from cxr_mtl.book import run_chapters, time_table
-    from cxr_mtl.execution import ChapterError
-    from cxr_mtl.pages import PagesError, build_html, check_edition
-    from cxr_mtl.runs import existing_run
-    from cxr_mtl.stage_runner import Outcome
+    from cxr_mtl.pages.build import PagesError, build_html, check_edition
+    from cxr_mtl.runs.driver import run_chapters, time_table
+    from cxr_mtl.runs.execution import ChapterError
+    from cxr_mtl.runs.run import existing_run
+    from cxr_mtl.runs.stage_runner import Outcome
 
     check_edition(reference)
     if reference and reference != run:
@@ -109,7 +109,7 @@ def book(
 @app.command()
 def status(profile: Profile = "demo", run: RunName = "demo", parameter: Overrides = None) -> None:
     """Say which chapters of a run are fresh, and why the others are not."""
-    from cxr_mtl.book import chapter_states
+    from cxr_mtl.runs.driver import chapter_states
 
     table = Table("chapter", "state")
     for chapter, reason in chapter_states(profile, run, parameter or ()).items():
@@ -136,8 +136,8 @@ def search(
 
     Another N tries other weights: write `workers: N` in the profile, or later commands search anew.
     """
-    from cxr_mtl.book import run_chapters, time_table
-    from cxr_mtl.execution import ChapterError
+    from cxr_mtl.runs.driver import run_chapters, time_table
+    from cxr_mtl.runs.execution import ChapterError
 
     chosen = [f"workers={workers}"] if workers else []
     started = time.perf_counter()
@@ -180,8 +180,8 @@ def sweep(
     parameter: Overrides = None,
 ) -> None:
     """Run the study once per point of a grid of parameters; the summary goes to runs/NAME."""
-    from cxr_mtl.sweep import COMPLETE, plan_sweep
-    from cxr_mtl.sweep_runner import run_sweep
+    from cxr_mtl.runs.sweep import COMPLETE, plan_sweep
+    from cxr_mtl.runs.sweep_runner import run_sweep
 
     planned = plan_sweep(grid, name, profile, parameter or ())
     summary = run_sweep(planned, workers, console)
@@ -210,8 +210,8 @@ def query(
     """
     if (image is None) == (text is None):
         raise InputError("give one of --image FILE and --text")
-    from cxr_mtl.query import describe_index, query_run
-    from cxr_mtl.runs import existing_run
+    from cxr_mtl.explorer.query import describe_index, query_run
+    from cxr_mtl.runs.run import existing_run
 
     asked = existing_run(run)
     hits = query_run(asked, image=image, text=text, k=k)
@@ -238,10 +238,10 @@ def compare(
     ] = None,
 ) -> None:
     """Say which numbers of two runs differ, and by more than another training seed would do."""
-    from cxr_mtl.comparison import MOVED, compare_page, compare_runs, value_text, verdict_counts
-    from cxr_mtl.files import write_beside
-    from cxr_mtl.run_states import stale_chapters
-    from cxr_mtl.runs import existing_run
+    from cxr_mtl.base.files import write_beside
+    from cxr_mtl.runs.compare import MOVED, compare_page, compare_runs, value_text, verdict_counts
+    from cxr_mtl.runs.freshness import stale_chapters
+    from cxr_mtl.runs.run import existing_run
 
     a, b = existing_run(run_a), existing_run(run_b)
     rows = compare_runs(a, b)
@@ -295,7 +295,7 @@ def bench(
     run: RunName = "demo",
 ) -> None:
     """Measure speed against baselines and against what the machine's rates allow."""
-    from cxr_mtl.bench import run_benchmarks
+    from cxr_mtl.bench.runner import run_benchmarks
 
     def report(line: str) -> None:
         errors.print(line, style="dim", highlight=False)
@@ -310,7 +310,7 @@ def teach(run: RunName = "demo") -> None:
 
     Students' notebooks lack the solutions; instructors' have those of the run, with outputs.
     """
-    from cxr_mtl.teach import write_teaching_notebooks
+    from cxr_mtl.pages.student_notebooks import write_teaching_notebooks
 
     def report(line: str) -> None:
         errors.print(line, style="dim", highlight=False, markup=False, soft_wrap=True)
@@ -334,7 +334,7 @@ def notebooks(
     ] = "",
 ) -> None:
     """Write the chapters as notebooks that install everything themselves, for Colab and Binder."""
-    from cxr_mtl.launch import write_notebooks
+    from cxr_mtl.pages.launch import write_notebooks
 
     for path in write_notebooks(folder, repository):
         console.print(f"Written: {escape(str(path))}", highlight=False, soft_wrap=True)
@@ -345,7 +345,7 @@ def fetch(
     folder: Annotated[Path, typer.Argument(help="Where the archives are unpacked.")],
 ) -> None:
     """Download and verify the Open-I reports and images (about 1.4 GB)."""
-    from cxr_mtl.archive import fetch as fetch_archives
+    from cxr_mtl.data.download import fetch as fetch_archives
 
     fetch_archives(folder)
 
@@ -363,7 +363,7 @@ def main() -> None:
 
 def _with_needs(chapter: str) -> list[str]:
     """The names of a chapter and of all whose files it needs, directly or through others."""
-    from cxr_mtl.stages import read_chapters, upstream
+    from cxr_mtl.runs.stages import read_chapters, upstream
 
     return [*upstream(chapter, read_chapters()), chapter]
 

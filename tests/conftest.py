@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from cxr_mtl.backbones import Backbone, load_backbone
-from cxr_mtl.demo_architecture import write_untrained
-from cxr_mtl.files import sha256_of_file
+from cxr_mtl.base.files import sha256_of_file
+from cxr_mtl.models.backbones import Backbone, load_backbone
+from cxr_mtl.models.demo_architecture import write_untrained
 
 torch.set_num_threads(1)  # the data are tiny: threads would only wait for each other
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cxr_mtl import book
-from cxr_mtl.imports import code_cells
-from cxr_mtl.parameters import merge_declarations, read_profile, resolve
-from cxr_mtl.stages import read_chapters, read_exercises
-from cxr_mtl.trainer import TrainingConfig
+from cxr_mtl.base.imports import code_cells
+from cxr_mtl.runs import driver
+from cxr_mtl.runs.parameters import merge_declarations, read_profile, resolve
+from cxr_mtl.runs.stages import read_chapters, read_exercises
+from cxr_mtl.training.trainer import TrainingConfig
 
 ROOT = Path(__file__).parent.parent
 BOOK = ROOT / "book"
@@ -125,7 +125,7 @@ def test_every_name_of_a_profile_is_declared_and_of_the_declared_type(path, decl
 def test_a_profile_plans_every_chapter_and_writes_nothing(path, tmp_path, monkeypatch):
     (tmp_path / "book").symlink_to(BOOK)
     monkeypatch.chdir(tmp_path)
-    folder, plan = book.plan(path.stem, "mine")
+    folder, plan = driver.plan(path.stem, "mine")
     exercises = [page.name for page in read_exercises(BOOK)]
     assert [chapter.name for chapter, _ in plan] == NAMES + exercises
     assert all(values["run_dir"] == "runs/mine" for _, values in plan)

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from cxr_mtl import book, cli, execution, pages
-from cxr_mtl.errors import InputError
-from cxr_mtl.runs import Run
+from cxr_mtl import cli
+from cxr_mtl.base.errors import InputError
+from cxr_mtl.pages import build
+from cxr_mtl.runs import driver, execution
+from cxr_mtl.runs.run import Run
 
 
 @pytest.fixture
@@ -57,9 +59,9 @@ def test_help_shows_the_defaults(command, capsys, name):
 def test_run_passes_everything_on(command, monkeypatch, capsys):
     def run_chapters(*words):
         assert words[:-1] == ("paper", "mine", ["lr=1e-4", "ks=[1]"], ["03", "04"], True)
-        return [book.Outcome("03_search", "forced", 1.5, 2**30), book.Outcome("04_x", None)]
+        return [driver.Outcome("03_search", "forced", 1.5, 2**30), driver.Outcome("04_x", None)]
 
-    monkeypatch.setattr(book, "run_chapters", run_chapters)
+    monkeypatch.setattr(driver, "run_chapters", run_chapters)
     options = ["--profile", "paper", "--run", "mine", "-p", "lr=1e-4", "-p", "ks=[1]", "--force"]
     assert command("run", "03", "04", *options) == 0
     table = capsys.readouterr().out
@@ -70,7 +72,10 @@ def test_run_passes_everything_on(command, monkeypatch, capsys):
 
 def test_notebooks_takes_the_repository_from_the_variable(command, module, monkeypatch, capsys):
     written = []
-    module("launch", write_notebooks=lambda *words: written.append(words) or [Path("out/01.ipynb")])
+    module(
+        "pages.launch",
+        write_notebooks=lambda *words: written.append(words) or [Path("out/01.ipynb")],
+    )
     monkeypatch.setenv("CXR_MTL_REPOSITORY", "someone/cxr")
     assert command("notebooks", "out") == 0
     assert command("notebooks", "out", "--repository", "other/cxr") == 0
@@ -82,9 +87,9 @@ def test_book_runs_what_is_stale_and_then_builds_the_pages(command, monkeypatch,
     calls = []
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs/old").mkdir(parents=True)
-    monkeypatch.setattr(book, "run_chapters", lambda *w, **k: calls.append("run") or [])
+    monkeypatch.setattr(driver, "run_chapters", lambda *w, **k: calls.append("run") or [])
     monkeypatch.setattr(
-        pages, "build_html", lambda *names: calls.append(names) or Path("_build/html/index.html")
+        build, "build_html", lambda *names: calls.append(names) or Path("_build/html/index.html")
     )
     assert command("book", "--run", "mine") == 0
     assert command("book", "--name", "mine", "--reference", "old") == 0
@@ -93,7 +98,7 @@ def test_book_runs_what_is_stale_and_then_builds_the_pages(command, monkeypatch,
 
 
 def test_book_refuses_a_bad_name_before_any_work(command, monkeypatch, capsys):
-    monkeypatch.setattr(book, "run_chapters", lambda *w, **k: pytest.fail("it ran"))
+    monkeypatch.setattr(driver, "run_chapters", lambda *w, **k: pytest.fail("it ran"))
     assert command("book", "--reference", "a b") == 2
     assert command("book", "--reference", "absent") == 2
     monkeypatch.setenv("CXR_MTL_REFERENCE", "../x")
@@ -121,7 +126,7 @@ def test_an_error_ends_with_its_code_and_one_message(
     def run_chapters(*_):
         raise error
 
-    monkeypatch.setattr(book, "run_chapters", run_chapters)
+    monkeypatch.setattr(driver, "run_chapters", run_chapters)
     assert command("run") == code
     printed = capsys.readouterr()
     assert printed.err.startswith(start)
@@ -142,7 +147,7 @@ def test_outside_a_repository_and_with_a_bad_run_name_it_says_so(
 
 def test_status_says_why_a_chapter_is_stale(command, monkeypatch, capsys):
     states = {"01_data": None, "02_model": "parameter [x] changed"}
-    monkeypatch.setattr(book, "chapter_states", lambda *_: states)
+    monkeypatch.setattr(driver, "chapter_states", lambda *_: states)
     assert command("status") == 0
     out = capsys.readouterr().out
     assert "fresh" in out
@@ -171,7 +176,7 @@ def test_a_value_out_of_range_ends_with_2_before_any_work(
 
 def test_search_runs_the_chapters_it_needs_with_as_many_workers(command, monkeypatch, capsys):
     calls = []
-    monkeypatch.setattr(book, "run_chapters", lambda *words: calls.append(words) or [])
+    monkeypatch.setattr(driver, "run_chapters", lambda *words: calls.append(words) or [])
     assert command("search", "--workers", "4", "--run", "mine", "-p", "trials=9") == 0
     assert command("search", "--profile", "paper") == 0
     chapters = ["01_data", "02_model", "03_weight_search"]
@@ -198,7 +203,11 @@ def test_query_prints_a_table_or_json(command, module, tmp_path, monkeypatch, ca
 
     monkeypatch.chdir(tmp_path)
     Run("runs/demo")
-    module("query", query_run=query_run, describe_index=lambda run: f"Searched: {run.path} [all].")
+    module(
+        "explorer.query",
+        query_run=query_run,
+        describe_index=lambda run: f"Searched: {run.path} [all].",
+    )
     assert command("query", "--text", "effusion", "-k", "3") == 0
     table = capsys.readouterr().out
     for word in ("7", "0.9877", "abnormal", "Effusion [old].", "Searched: runs/demo [all]."):
@@ -219,7 +228,7 @@ def test_query_takes_an_image_or_a_text(command, capsys, words):
 
 def test_query_needs_a_run_that_is_there(command, module, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    module("query", query_run=None, describe_index=None)
+    module("explorer.query", query_run=None, describe_index=None)
     assert command("query", "--text", "a", "--run", "mine") == 2
     assert "there is no run runs/mine" in capsys.readouterr().err
 
@@ -230,7 +239,7 @@ def test_k_below_one_is_refused(command):
 
 def test_data_fetch_fetches_into_the_folder(command, module):
     folders = []
-    module("archive", fetch=folders.append)
+    module("data.download", fetch=folders.append)
     assert command("data", "fetch", "open i") == 0
     assert folders == [Path("open i")]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cxr_mtl.launch_links import BRANCH, REPOSITORY_VARIABLE
+from cxr_mtl.pages.launch import BRANCH, REPOSITORY_VARIABLE
 
 ROOT = Path(__file__).parents[1]
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -18,6 +18,7 @@ TARGETS = set(re.search(r"^\.PHONY: (.+)$", MAKEFILE, flags=re.MULTILINE)[1].spl
 WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/pages.yml").read_text())
 HOOKS = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
+README = (ROOT / "README.md").read_text()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 MADE_BY_THE_READER = ("runs/", "results/", "_build/", ".venv/")
 PLACEHOLDER = "NN_name"
@@ -194,23 +195,19 @@ def test_the_guide_names_only_paths_that_exist():
     assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
 
 
-def test_the_guides_table_names_every_chapter_and_only_modules_and_tests_that_exist():
-    rows = [
-        [re.findall(r"`([^`]+)`", cell) for cell in row.split("|")[2:5]]
-        for row in re.findall(r"^\| \w.*\|$", CONTRIBUTING, flags=re.MULTILINE)
-    ][1:]
-    chapters = {path for cells, _, _ in rows for path in cells if path.startswith("book/")}
-    assert chapters == {f"book/{path.name}" for path in (ROOT / "book").glob("[0-9][0-9]_*.py")}
-    for _, modules, tests in rows:
-        assert modules
-        assert tests
-        assert all((ROOT / f"cxr_mtl/{name}.py").is_file() for name in modules), modules
-        assert all((ROOT / f"tests/{name}.py").is_file() for name in tests), tests
+def test_the_readmes_table_names_every_package_and_every_chapter():
+    rows = re.findall(r"^\| `cxr_mtl/(\w+)/` \| [^|]+ \|([^|]*)\|$", README, flags=re.MULTILINE)
+    packages = [path.parent.name for path in (ROOT / "cxr_mtl").glob("*/__init__.py")]
+    assert sorted(name for name, _ in rows) == sorted(packages)
+    chapters = {path for _, cell in rows for path in re.findall(r"`book/([^`]+)`", cell)}
+    assert chapters == {path.name for path in (ROOT / "book").glob("[0-9][0-9]_*.py")}
 
 
 def test_the_guides_names_of_code_are_defined_in_the_library_or_its_tests():
     code = "\n".join(
-        path.read_text() for folder in ("cxr_mtl", "tests") for path in (ROOT / folder).glob("*.py")
+        path.read_text()
+        for folder in ("cxr_mtl", "tests")
+        for path in (ROOT / folder).rglob("*.py")
     )
     guide = CONTRIBUTING.split("## Adding things")[1].split("## Tests")[0]
     names = set(re.findall(r"`(_?[A-Z][A-Z_]+|[A-Z][a-z]+[A-Za-z]+|[a-z]+_[a-z_]+)`", guide))

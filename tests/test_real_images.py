@@ -12,19 +12,19 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from cxr_mtl.backbones import load_backbone
-from cxr_mtl.dataset import load_dataset
-from cxr_mtl.evaluation import evaluate_tables
-from cxr_mtl.features import compute_features, embed
-from cxr_mtl.files import sha256_of_file
-from cxr_mtl.fine_tuned import load_fine_tuned, save_fine_tuned
-from cxr_mtl.last_layer import LastLayer, freeze
-from cxr_mtl.query import query_run
-from cxr_mtl.retrieval import Index, fused_vectors
-from cxr_mtl.runs import Run
-from cxr_mtl.splits import split_studies
-from cxr_mtl.trainer import TrainingConfig, embed_rows, train
-from cxr_mtl.uncertainty import Bootstrap
+from cxr_mtl.base.files import sha256_of_file
+from cxr_mtl.data.dataset import load_dataset
+from cxr_mtl.data.splits import split_studies
+from cxr_mtl.evidence.bootstrap import Bootstrap
+from cxr_mtl.evidence.tables import evaluate_tables
+from cxr_mtl.explorer.query import query_run
+from cxr_mtl.models.backbones import load_backbone
+from cxr_mtl.models.features import compute_features, embed
+from cxr_mtl.models.last_layer import LastLayer, freeze
+from cxr_mtl.retrieval.index import Index, fused_vectors
+from cxr_mtl.runs.run import Run
+from cxr_mtl.training.fine_tuned import load_fine_tuned, save_fine_tuned
+from cxr_mtl.training.trainer import TrainingConfig, embed_rows, train
 
 pytestmark = pytest.mark.skipif(
     "CXR_MTL_TEST_DATA" not in os.environ, reason="CXR_MTL_TEST_DATA is not set"

@@ -24,16 +24,16 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import pairwise_distances
 
-from cxr_mtl.files import read_table
-from cxr_mtl.openi import read_reports
-from cxr_mtl.runs import Run
-from cxr_mtl.splits import (
+from cxr_mtl.base.files import read_table
+from cxr_mtl.data.openi import read_reports
+from cxr_mtl.data.splits import (
     duplicate_ceiling,
     duplicates_across_parts,
     normalise_text,
 )
-from cxr_mtl.studies import label_of
-from cxr_mtl.views import read_views
+from cxr_mtl.data.studies import label_of
+from cxr_mtl.data.views import read_views
+from cxr_mtl.runs.run import Run
 
 # %% tags=["parameters"]
 run_dir: str = "runs/demo"  # folder of this run

@@ -25,7 +25,7 @@ from torch import nn
 from torch.nn.functional import normalize, scaled_dot_product_attention
 from torch.utils.flop_counter import FlopCounterMode
 
-from cxr_mtl.losses import (
+from cxr_mtl.training.losses import (
     classification_loss,
     clip_loss,
     supervised_contrastive_loss,
@@ -496,7 +496,7 @@ def attend_once(attention, query, tokens, is_token):
 # A softmax does not see what is added to all of its scores, and $q \cdot b_K$ is added to all; and the
 # weights $a_j$ of a softmax sum to 1, so the bias comes out once. Each head now works in the full width
 # instead of its share of it, which would be a waste with many queries. With one it saves two projections of
-# all tokens. `cxr_mtl.single_query` is this function with a layer norm absorbed too;
+# all tokens. `cxr_mtl.models.single_query` is this function with a layer norm absorbed too;
 # [the chapter on cost](../07_cost) measures what it is worth.
 
 # %% tags=["check"]

@@ -34,12 +34,12 @@ from optuna.samplers import RandomSampler, TPESampler
 from scipy.stats import loguniform
 from torch import nn
 
-from cxr_mtl.backbones import FusionHead
-from cxr_mtl.files import read_json, read_table
-from cxr_mtl.losses import LossWeights, multi_task_loss
-from cxr_mtl.runs import Run
-from cxr_mtl.search import PAPER_WEIGHTS, RANGES
-from cxr_mtl.trainer import validation_mrr
+from cxr_mtl.base.files import read_json, read_table
+from cxr_mtl.models.backbones import FusionHead
+from cxr_mtl.runs.run import Run
+from cxr_mtl.training.losses import LossWeights, multi_task_loss
+from cxr_mtl.training.trainer import validation_mrr
+from cxr_mtl.training.weight_search import PAPER_WEIGHTS, RANGES
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 torch.set_num_threads(

@@ -30,11 +30,14 @@ import torch
 from scipy.stats import hypergeom
 from torch import Tensor, nn
 
-from cxr_mtl.files import read_json, read_table
-from cxr_mtl.losses import clip_loss, supervised_contrastive_loss
-from cxr_mtl.runs import Run
-from cxr_mtl.splits import normalise_text
-from cxr_mtl.trainer import learning_rate_factor
+from cxr_mtl.base.files import read_json, read_table
+from cxr_mtl.data.splits import normalise_text
+from cxr_mtl.runs.run import Run
+from cxr_mtl.training.losses import (
+    clip_loss,
+    supervised_contrastive_loss,
+)
+from cxr_mtl.training.trainer import learning_rate_factor
 
 torch.set_num_threads(
     1

@@ -27,14 +27,14 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm, permutation_test
 
-from cxr_mtl import metrics, ranked
-from cxr_mtl.evaluation import reciprocal_ranks
-from cxr_mtl.files import read_json, read_table
-from cxr_mtl.retrieval import Index, fused_vectors, normalised
-from cxr_mtl.runs import Run
-from cxr_mtl.significance import paired_test
-from cxr_mtl.stored_embeddings import stored_embeddings
-from cxr_mtl.uncertainty import Bootstrap
+from cxr_mtl.base.files import read_json, read_table
+from cxr_mtl.evidence.bootstrap import Bootstrap
+from cxr_mtl.evidence.significance import paired_test
+from cxr_mtl.evidence.tables import reciprocal_ranks
+from cxr_mtl.retrieval import graded_metrics, metrics
+from cxr_mtl.retrieval.embeddings import stored_embeddings
+from cxr_mtl.retrieval.index import Index, fused_vectors, normalised
+from cxr_mtl.runs.run import Run
 
 faiss.omp_set_num_threads(1)  # The sets are small: threads would wait.
 
@@ -247,10 +247,10 @@ rng = np.random.default_rng(seed)
 noisy = scores.astype(float) + rng.uniform(0, 1e-5, scores.shape)
 result_labels = labels[np.argsort(-noisy, axis=1)]
 same_label = labels[:, None] == labels
-order = ranked.rank_items(noisy, same_label)
+order = graded_metrics.rank_items(noisy, same_label)
 for k in (1, 3, 5, 10):
     answer = precision_at_k(result_labels, labels, k)
-    expected = ranked.precision_at_k(order, k).mean()
+    expected = graded_metrics.precision_at_k(order, k).mean()
     assert answer is not None, "precision_at_k returns nothing"
     assert np.isclose(answer, expected), f"precision@{k} is {answer}"
     answer = hit_at_k(result_labels, labels, k)

@@ -32,12 +32,15 @@ from sklearn.metrics import silhouette_score
 from sklearn.neighbors import kneighbors_graph
 from threadpoolctl import threadpool_limits
 
-from cxr_mtl.figures import embedding_maps, use_theme
-from cxr_mtl.files import read_json, read_table
-from cxr_mtl.maps import embedding_map, neighbour_label_accuracy
-from cxr_mtl.retrieval import fused_vectors, normalised
-from cxr_mtl.runs import Run
-from cxr_mtl.stored_embeddings import stored_embeddings
+from cxr_mtl.base.files import read_json, read_table
+from cxr_mtl.figures.common import embedding_maps, use_theme
+from cxr_mtl.retrieval.embeddings import stored_embeddings
+from cxr_mtl.retrieval.index import fused_vectors, normalised
+from cxr_mtl.retrieval.maps import (
+    embedding_map,
+    neighbour_label_accuracy,
+)
+from cxr_mtl.runs.run import Run
 
 # The sets are small: threads would wait for each other.
 threadpool_limits(1)

@@ -26,14 +26,14 @@ from timm.models.vision_transformer import VisionTransformer
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from cxr_mtl.backbones import load_backbone
-from cxr_mtl.costs import block_multiply_adds
-from cxr_mtl.features import tokenise
-from cxr_mtl.files import read_json, read_table
-from cxr_mtl.records import find_record
-from cxr_mtl.runs import Run
-from cxr_mtl.single_query import Projections, attend
-from cxr_mtl.token_layout import Layout
+from cxr_mtl.base.files import read_json, read_table
+from cxr_mtl.base.records import find_record
+from cxr_mtl.bench.costs import block_multiply_adds
+from cxr_mtl.models.backbones import load_backbone
+from cxr_mtl.models.features import tokenise
+from cxr_mtl.models.single_query import Projections, attend
+from cxr_mtl.models.token_layout import Layout
+from cxr_mtl.runs.run import Run
 
 
 def counted_flops(function, *arguments):

@@ -27,13 +27,17 @@ from scipy.integrate import quad
 from scipy.stats import binom, binomtest, norm
 from sklearn.metrics import ndcg_score
 
-from cxr_mtl import metrics, ranked
-from cxr_mtl.files import read_json, read_table
-from cxr_mtl.retrieval import normalised
-from cxr_mtl.runs import Run
-from cxr_mtl.significance import holm, most_favourable_p, paired_test
-from cxr_mtl.stored_embeddings import stored_embeddings
-from cxr_mtl.uncertainty import Bootstrap
+from cxr_mtl.base.files import read_json, read_table
+from cxr_mtl.evidence.bootstrap import Bootstrap
+from cxr_mtl.evidence.significance import (
+    holm,
+    most_favourable_p,
+    paired_test,
+)
+from cxr_mtl.retrieval import graded_metrics, metrics
+from cxr_mtl.retrieval.embeddings import stored_embeddings
+from cxr_mtl.retrieval.index import normalised
+from cxr_mtl.runs.run import Run
 
 # %% tags=["parameters"]
 run_dir: str = "runs/demo"  # folder of this run
@@ -199,8 +203,8 @@ for k in (1, 3, 5, 8):
     falling = np.arange(8, 0, -1.0)
     for name, value in {
         "scikit-learn": ndcg_score([grades], [falling], k=k),
-        "the library": ranked.ndcg(
-            ranked.rank_items([falling], [grades]), k
+        "the library": graded_metrics.ndcg(
+            graded_metrics.rank_items([falling], [grades]), k
         )[0],
     }.items():
         assert np.isclose(ndcg(grades, k), value), (

@@ -31,15 +31,19 @@ from safetensors.torch import load_file
 from scipy.integrate import quad
 from scipy.stats import norm, t
 
-from cxr_mtl.ablations import interpolated
-from cxr_mtl.backbones import load_backbone
-from cxr_mtl.features import compute_features, pick_device
-from cxr_mtl.files import read_json, read_table
-from cxr_mtl.last_layer import LastLayer, freeze
-from cxr_mtl.runs import Run
-from cxr_mtl.significance import holm, seed_and_test_spread, seed_band
-from cxr_mtl.trainer import embed_rows
-from cxr_mtl.variant_evaluation import study_mrr
+from cxr_mtl.ablations.evaluation import study_mrr
+from cxr_mtl.ablations.training_runs import interpolated
+from cxr_mtl.base.files import read_json, read_table
+from cxr_mtl.evidence.significance import (
+    holm,
+    seed_and_test_spread,
+    seed_band,
+)
+from cxr_mtl.models.backbones import load_backbone
+from cxr_mtl.models.features import compute_features, pick_device
+from cxr_mtl.models.last_layer import LastLayer, freeze
+from cxr_mtl.runs.run import Run
+from cxr_mtl.training.trainer import embed_rows
 
 # %% tags=["parameters"]
 run_dir: str = "runs/demo"  # folder of this run

@@ -29,13 +29,16 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.metrics import log_loss, precision_score, roc_auc_score
 from sklearn.naive_bayes import BernoulliNB
 
-from cxr_mtl.backbones import load_backbone
-from cxr_mtl.classifier import expected_calibration_error, logits_of
-from cxr_mtl.files import read_json, read_table
-from cxr_mtl.fine_tuned import load_fine_tuned
-from cxr_mtl.records import find_record
-from cxr_mtl.runs import Run
-from cxr_mtl.stored_embeddings import stored_embeddings
+from cxr_mtl.base.files import read_json, read_table
+from cxr_mtl.base.records import find_record
+from cxr_mtl.classifier.evaluation import (
+    expected_calibration_error,
+    logits_of,
+)
+from cxr_mtl.models.backbones import load_backbone
+from cxr_mtl.retrieval.embeddings import stored_embeddings
+from cxr_mtl.runs.run import Run
+from cxr_mtl.training.fine_tuned import load_fine_tuned
 
 # %% tags=["parameters"]
 run_dir: str = "runs/demo"  # folder of this run

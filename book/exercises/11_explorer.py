@@ -28,11 +28,11 @@ import numpy as np
 from scipy.stats import rankdata, skew
 from sklearn.neighbors import NearestNeighbors
 
-from cxr_mtl.evaluation import reciprocal_ranks
-from cxr_mtl.files import read_json
-from cxr_mtl.retrieval import normalised
-from cxr_mtl.runs import Run
-from cxr_mtl.stored_embeddings import stored_embeddings
+from cxr_mtl.base.files import read_json
+from cxr_mtl.evidence.tables import reciprocal_ranks
+from cxr_mtl.retrieval.embeddings import stored_embeddings
+from cxr_mtl.retrieval.index import normalised
+from cxr_mtl.runs.run import Run
 
 # %% tags=["parameters"]
 run_dir: str = "runs/demo"  # folder of this run

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from cxr_mtl.golden import check_golden
-from cxr_mtl.runs import Run
-from cxr_mtl.stages import read_chapters
+from cxr_mtl.runs.golden import check_golden
+from cxr_mtl.runs.run import Run
+from cxr_mtl.runs.stages import read_chapters
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "runs/demo"

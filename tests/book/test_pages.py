@@ -10,8 +10,8 @@ import pytest
 from built_pages import PAGE_NAMES, PAGES, ROOT, needs_pages
 from lxml import html
 
-from cxr_mtl.book_extension import PHANTOM_BANNER
-from cxr_mtl.files import read_json
+from cxr_mtl.base.files import read_json
+from cxr_mtl.pages.sphinx_extension import PHANTOM_BANNER
 
 # What a browser fetches by itself to show a page.
 FETCHED = (

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from cxr_mtl.book_words import BookWords
-from cxr_mtl.fingerprints import has_tag
-from cxr_mtl.run_states import StageState
-from cxr_mtl.runs import Run
-from cxr_mtl.stages import read_exercises, read_stages
-from cxr_mtl.teach import student_notebook
+from cxr_mtl.base.fingerprints import has_tag
+from cxr_mtl.pages.student_notebooks import student_notebook
+from cxr_mtl.pages.words import BookWords
+from cxr_mtl.runs.freshness import StageState
+from cxr_mtl.runs.run import Run
+from cxr_mtl.runs.stages import read_exercises, read_stages
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "runs/demo"

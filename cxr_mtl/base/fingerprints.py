@@ -1,0 +1,94 @@
+"""Fingerprints: what a chapter's code, the library under it and its files amount to."""
+
+import ast
+import functools
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from nbformat import NotebookNode
+
+from cxr_mtl.base.files import content_key, sha256_of_file
+from cxr_mtl.base.imports import LIBRARY, code_tree, imported_files
+
+
+def has_tag(cell: NotebookNode, tag: str) -> bool:
+    """Whether a notebook cell carries a tag."""
+    return tag in cell.metadata.get("tags", [])
+
+
+def chapter_code(notebook: NotebookNode) -> list[str]:
+    """What a notebook's code cells compute, in order: comments, layout and values left out.
+
+    Of the parameters cell only names and types count, and injected parameters count nothing, so
+    a chapter and its executed copy agree.
+    """
+    return [
+        _declarations(cell.source) if has_tag(cell, "parameters") else _meaning(cell.source)
+        for cell in notebook.cells
+        if cell.cell_type == "code" and not has_tag(cell, "injected-parameters")
+    ]
+
+
+def library_sources(code: Iterable[str], library: Path = LIBRARY) -> dict[str, str]:
+    """Hashes of the library files that pieces of code rest on, directly or through others.
+
+    Comments, docstrings and layout of the modules do not count. Files that are not Python are
+    data of the modules beside them: they count once one of those does.
+    """
+    modules = imported_files(code, library)
+    data = [
+        path.relative_to(library)
+        for folder in {module.parent for module in modules}
+        for path in (library / folder).iterdir()
+        if path.is_file() and path.suffix not in (".py", ".pyc")
+    ]
+    keys = {path: digest(library / path) for path in data} | {
+        path: content_key(_meaning((library / path).read_text(encoding="utf-8")))
+        for path in modules
+    }
+    return {f"{library.name}/{path}": keys[path] for path in sorted(keys)}
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, or a key of the names and hashes of a folder's files."""
+    if path.is_dir():
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        return content_key([[str(file.relative_to(path)), digest(file)] for file in files])
+    state = path.stat()
+    return _remembered_sha256(str(path.absolute()), state.st_size, state.st_mtime_ns)
+
+
+@functools.cache
+def _remembered_sha256(path: str, size: int, modified: int) -> str:
+    return sha256_of_file(path)
+
+
+def input_digest(path: Path) -> str | None:
+    """A file's SHA-256; of a folder, which may be large, a key of names, sizes and times."""
+    if not path.exists():
+        return None
+    if path.is_file():
+        return digest(path)
+    states = [(file, file.stat()) for file in sorted(path.rglob("*")) if file.is_file()]
+    return content_key(
+        [[str(file.relative_to(path)), state.st_size, state.st_mtime_ns] for file, state in states]
+    )
+
+
+@functools.cache
+def _meaning(source: str) -> str:
+    """A source's syntax tree without docstrings; the text itself where it is not plain Python."""
+    tree = code_tree(source)
+    if tree is None or source.lstrip().startswith(("%", "!")):
+        return source.strip()
+    for node in ast.walk(tree):
+        is_scope = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        if is_scope and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+def _declarations(source: str) -> str:
+    lines = [line for line in ast.parse(source).body if isinstance(line, ast.AnnAssign)]
+    return ", ".join(f"{line.target.id}: {ast.unparse(line.annotation)}" for line in lines)

@@ -1,0 +1,169 @@
+"""What the book's explorer shows: test studies, pictures, embeddings and maps, as files of a page.
+
+A page opened from disk may load scripts but not fetch data, so the data are scripts, too.
+"""
+
+import base64
+import gzip
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from cxr_mtl.base.errors import InputError
+from cxr_mtl.base.files import write_beside
+from cxr_mtl.data.images import read_image
+from cxr_mtl.evidence.result_display import readable
+from cxr_mtl.explorer.web_runtime import assignment
+from cxr_mtl.retrieval.embeddings import Pair
+from cxr_mtl.retrieval.index import Vectors, normalised
+
+FORMAT = 1
+THUMBNAIL, JPEG_QUALITY = 112, 80
+DATA, SHEET, TOWER = "data.js", "thumbnails.jpg", "text_tower.js"
+
+_OPENI = (
+    "the Indiana University chest X-ray collection (Open-I), Demner-Fushman et al. 2016, "
+    "doi:10.1093/jamia/ocv080"
+)
+_BY_NC_ND = {
+    "licence": "CC BY-NC-ND 4.0",
+    "licenceUrl": "https://creativecommons.org/licenses/by-nc-nd/4.0/",
+}
+SOURCES = {
+    "phantom": {
+        "attribution": f"Reports: {_OPENI}. Images: phantoms drawn from their index terms.",
+        **_BY_NC_ND,
+    },
+    "openi": {"attribution": f"Reports and images: {_OPENI}.", **_BY_NC_ND},
+    "pairs": {
+        "attribution": "Reports and images: the pairs that were given to this run.",
+        "licence": "",
+        "licenceUrl": "",
+    },
+}
+"""Whose the reports and images of each dataset are, and under which licence."""
+
+
+def study_entries(test: pd.DataFrame) -> list[dict[str, Any]]:
+    """Number, label and verbatim report of each study of a table."""
+    rows = zip(test["study"], test["label"], test["text"], strict=True)
+    return [{"study": str(s), "label": int(label), "report": text} for s, label, text in rows]
+
+
+def model_entry(
+    name: str, embeddings: Pair, maps: pd.DataFrame, test: pd.DataFrame
+) -> dict[str, Any]:
+    """One model's L2-normalised embeddings, base64 of float32 [studies, dim], and its map.
+
+    Args:
+        embeddings: of images and of reports, [studies, dim], in the order of `test`.
+        maps: table of `model`, `study`, `x`, `y`.
+
+    Raises:
+        InputError: embeddings or map are not of the studies of `test`.
+    """
+    images, texts = map(normalised, embeddings)
+    places = maps[maps["model"] == name].astype({"study": str}).set_index("study")[["x", "y"]]
+    studies = list(test["study"].astype(str))
+    if not len(images) == len(texts) == len(studies) or sorted(places.index) != sorted(studies):
+        raise InputError(
+            f"{name} has embeddings of {len(images)} images and {len(texts)} reports and a map of "
+            f"{len(places)} studies, not the same {len(studies)} test studies: run "
+            "chapters 05 and 06 again"
+        )
+    return {
+        "key": name,
+        "name": readable(name),
+        "size": images.shape[1],
+        "image": base64_of(images),
+        "text": base64_of(texts),
+        "map": places.loc[studies].astype(float).round(3).to_numpy().tolist(),
+    }
+
+
+def base64_of(vectors: Vectors) -> str:
+    """Base64 of the numbers of an array as little-endian float32, row by row."""
+    return base64.b64encode(np.ascontiguousarray(vectors, dtype="<f4").tobytes()).decode()
+
+
+def sheet_columns(count: int) -> int:
+    """Columns of the sheet of `count` thumbnails, about as many as its rows."""
+    return math.isqrt(count - 1) + 1
+
+
+def thumbnail_sheet(paths: Sequence[str]) -> Image.Image:
+    """All images in one grayscale picture, row by row, `sheet_columns` in a row.
+
+    Each has its longer side scaled to `THUMBNAIL` pixels and stands in the middle of a black square
+    of that side.
+
+    Raises:
+        InputError: an image cannot be read.
+    """
+    columns = sheet_columns(len(paths))
+    rows = -(-len(paths) // columns)
+    sheet = Image.new("L", (columns * THUMBNAIL, rows * THUMBNAIL))
+    for position, path in enumerate(paths):
+        image = read_image(path).convert("L")
+        scale = THUMBNAIL / max(image.size)
+        size = [max(1, round(side * scale)) for side in image.size]
+        row, column = divmod(position, columns)
+        corner = [
+            place * THUMBNAIL + (THUMBNAIL - side) // 2
+            for place, side in zip((column, row), size, strict=True)
+        ]
+        sheet.paste(image.resize(size, Image.Resampling.LANCZOS), corner)
+    return sheet
+
+
+def write_bundle(
+    folder: Path,
+    *,
+    run: str,
+    dataset: str,
+    test: pd.DataFrame,
+    models: Sequence[Mapping[str, Any]],
+    tower: bytes | None,
+    text_tower: Mapping[str, Any] | None,
+    examples: Sequence[Mapping[str, Any]],
+) -> dict[str, int]:
+    """Write the explorer's files into one folder, or nothing; returns their sizes in bytes.
+
+    Args:
+        test: the test studies (`study`, `image`, `label`, `text`), in the order of the embeddings.
+        models: entries of `model_entry`.
+        tower: the ONNX file of a text tower, if the page shall read typed reports.
+        text_tower: the model's name and its tokenizer (`text_onnx.tokenizer_card`), with `tower`.
+        examples: entries of `typed_queries.typed_examples`.
+
+    Raises:
+        InputError: an image cannot be read, or the disk is full.
+    """
+    data = {
+        "version": FORMAT,
+        "run": run,
+        "dataset": dataset,
+        **SOURCES[dataset],
+        "labels": ["normal", "abnormal"],
+        "studies": study_entries(test),
+        "thumbnails": {"file": SHEET, "size": THUMBNAIL, "columns": sheet_columns(len(test))},
+        "models": models,
+        "textTower": text_tower and {**text_tower, "file": TOWER},
+        "examples": examples,
+    }
+    with write_beside(folder) as beside:
+        beside.mkdir()
+        (beside / DATA).write_text(assignment("CXR_EXPLORER", data), encoding="ascii")
+        thumbnail_sheet(list(test["image"])).save(
+            beside / SHEET, format="JPEG", quality=JPEG_QUALITY, optimize=True
+        )
+        if tower is not None:
+            zipped = base64.b64encode(gzip.compress(tower, mtime=0)).decode()
+            script = assignment("CXR_TEXT_TOWER", zipped)
+            (beside / TOWER).write_text(script, encoding="ascii")
+        return {file.name: file.stat().st_size for file in sorted(beside.iterdir())}

@@ -1,0 +1,59 @@
+"""Asking a run's fine-tuned model for the studies nearest to an image or a report."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cxr_mtl.base.errors import InputError
+from cxr_mtl.base.files import read_json
+from cxr_mtl.models.backbones import load_backbone
+from cxr_mtl.models.features import load_images
+from cxr_mtl.retrieval.index import Index, normalised
+from cxr_mtl.runs.run import Run
+from cxr_mtl.training.fine_tuned import load_fine_tuned
+
+INDEX = "index"
+FINE_TUNED = "fine_tuned"
+
+
+def query_run(
+    run: Run, *, image: Path | None = None, text: str | None = None, k: int = 5
+) -> list[dict[str, Any]]:
+    """Search the run's fused index of test studies (Algorithm 2) by one image or one text.
+
+    Returns the k nearest as dicts with study, score, label, image and text, best first.
+
+    Raises:
+        InputError: not exactly one of image and text, an empty text, an unreadable image, a k
+            beyond the index, or a run that has no trained model or index yet.
+    """
+    if (image is None) == (text is None):
+        raise InputError("give either an image or a text to search for, not both or neither")
+    if text is not None and not text.strip():
+        raise InputError("the text to search for is empty: describe a finding")
+    source = read_json(run / FINE_TUNED / "fine_tuned.json")["source"]
+    backbone, _ = load_fine_tuned(run / FINE_TUNED, load_backbone(source))
+    index = Index.load(run / INDEX, backbone.key)
+    with torch.inference_mode():
+        if image is not None:
+            query = backbone.model.encode_image(load_images(backbone, [str(image)]))
+        else:
+            query = backbone.model.encode_text(backbone.tokenize([text]))
+    scores, positions = index.search(normalised(query), k)
+    found = index.metadata.iloc[positions[0]].to_dict("records")
+    return [{"score": float(score), **row} for score, row in zip(scores[0], found, strict=True)]
+
+
+def describe_index(run: Run) -> str:
+    """One sentence on what `query_run` searches: run, vectors, number of studies and model.
+
+    Raises:
+        InputError: the run has no trained model or index yet.
+    """
+    count = read_json(run / INDEX / "index.json")["count"]
+    source = read_json(run / FINE_TUNED / "fine_tuned.json")["source"]
+    return (
+        f"Searched: the fused vectors, half image and half report, of the {count} test studies of "
+        f"{run.path}, by the model fine-tuned there from {source}."
+    )

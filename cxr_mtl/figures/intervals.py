@@ -1,0 +1,99 @@
+"""Figures of results with their intervals: by protocol, by variant, between two models."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from cxr_mtl.evidence.result_display import SIGNIFICANT, readable
+from cxr_mtl.figures.common import MODEL_COLOURS, shown_once
+
+Record = Mapping[str, Any]
+
+GREY = "0.45"
+
+
+@shown_once
+def interval_plot(records: Sequence[Record], panel: str, chance: float, title: str) -> Figure:
+    """Values with their intervals, a row per model and a panel per value of the key `panel`.
+
+    The first models get the models' colours, in order; the others, controls, are grey. A dashed
+    line stands at `chance`.
+    """
+    panels = list(dict.fromkeys(record[panel] for record in records))
+    models = list(dict.fromkeys(record["model"] for record in records))
+    figure, axes = plt.subplots(
+        1, len(panels), figsize=(3.2 * len(panels), 0.42 * len(models) + 1.1), sharey=True
+    )
+    for axis, name in zip(np.atleast_1d(axes), panels, strict=True):
+        for record in records:
+            if record[panel] == name:
+                place = models.index(record["model"])
+                colour = MODEL_COLOURS[place] if place < len(MODEL_COLOURS) else GREY
+                _point(axis, record, place, colour)
+        axis.axvline(chance, color="black", linestyle="--", linewidth=0.8)
+        axis.set(title=readable(name), xlabel=title)
+        axis.margins(x=0.08)
+        axis.set_yticks(range(len(models)), [readable(model) for model in models])
+        axis.grid(axis="y", visible=False)
+    np.atleast_1d(axes)[0].invert_yaxis()
+    figure.tight_layout()
+    return figure
+
+
+@shown_once
+def difference_plot(records: Sequence[Record], band: float | None) -> Figure:
+    """Differences from the baseline with their intervals, a row per variant, by group.
+
+    Takes records with group, variant, value, low, high and, where tested, p; the `band` around 0 is
+    grey. What has a p below 0.05 and lies outside the band is drawn in colour; without a band
+    nothing is.
+    """
+    figure, axis = plt.subplots(figsize=(7.2, 0.3 * len(records) + 1.2))
+    axis.axvspan(-(band or 0), band or 0, color="0.88", zorder=0)
+    axis.axvline(0, color="black", linewidth=0.8)
+    for place, record in enumerate(records):
+        _point(axis, record, place, MODEL_COLOURS[0] if beyond(record, band) else GREY)
+        if place and record["group"] != records[place - 1]["group"]:
+            axis.axhline(place - 0.5, color="0.8", linewidth=0.8)
+    axis.set_yticks(range(len(records)), [_variant(r) for r in records])
+    axis.set(xlabel="difference in strict MRR from the baseline", ylim=(len(records) - 0.5, -0.5))
+    axis.grid(axis="y", visible=False)
+    figure.tight_layout()
+    return figure
+
+
+@shown_once
+def interpolation_plot(records: Sequence[Record]) -> Figure:
+    """Values with their intervals by `alpha`, the share of the fine-tuned weights."""
+    alphas, values, lows, highs = (
+        np.array([record[key] for record in records]) for key in ("alpha", "value", "low", "high")
+    )
+    figure, axis = plt.subplots(figsize=(5.2, 3.2))
+    axis.fill_between(alphas, lows, highs, color=MODEL_COLOURS[0], alpha=0.2, linewidth=0)
+    axis.plot(alphas, values, "o-", color=MODEL_COLOURS[0])
+    axis.set(xlabel="α, share of the fine-tuned weights", ylabel="strict MRR", xticks=alphas)
+    axis.set_ylim(bottom=0)
+    figure.tight_layout()
+    return figure
+
+
+def _variant(record: Record) -> str:
+    group, variant = record["group"], record["variant"]
+    return variant if group in variant else f"{group}: {variant}"
+
+
+def beyond(record: Record, band: float | None) -> bool:
+    """Whether a difference is significant and also outside the band of the seeds."""
+    p = record.get("p")
+    return band is not None and p is not None and p < SIGNIFICANT and abs(record["value"]) > band
+
+
+def _point(axis: Axes, record: Record, place: int, colour: str) -> None:
+    inside = "white" if colour == GREY else colour
+    axis.plot(record["value"], place, "o", color=colour, markerfacecolor=inside, markersize=5)
+    if record["low"] is not None:
+        axis.plot([record["low"], record["high"]], [place, place], color=colour, linewidth=1.6)

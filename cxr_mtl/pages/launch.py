@@ -1,0 +1,134 @@
+"""Chapters as notebooks that install everything themselves, for Colab and Binder."""
+
+import re
+from collections.abc import Iterable, Sequence
+from copy import deepcopy
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell
+
+from cxr_mtl.base.errors import InputError
+from cxr_mtl.base.files import write_beside
+from cxr_mtl.base.fingerprints import has_tag
+from cxr_mtl.runs.driver import Plan, plan
+from cxr_mtl.runs.parameters import write_parameters
+from cxr_mtl.runs.stages import EXERCISES, Chapter, upstream
+
+ENVIRONMENT = Path("environment.yml")
+
+_WRITTEN = re.compile(rf"({EXERCISES}/)?[0-9]{{2}}_[^/]+\.ipynb|{re.escape(ENVIRONMENT.name)}")
+
+FIRST_CELL = """\
+# Fetch the study, install it, and run the chapters that this one needs.
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+if not Path("cxr_mtl/__init__.py").is_file():
+    if not Path({name!r}).is_dir():
+        repository = "https://github.com/{repository}"
+        subprocess.run(["git", "clone", "--depth=1", repository], check=True)
+    os.chdir({name!r})
+install = [sys.executable, "-m", "pip", "install", "--quiet", "-e", ".[book]"]
+subprocess.run(install, check=True)
+for chapter in {needed!r}:
+    command = [sys.executable, "-m", "cxr_mtl", "run", chapter]
+    subprocess.run(command, check=True)
+sys.path.insert(0, os.getcwd())"""
+
+
+def write_notebooks(folder: Path, repository: str) -> list[Path]:
+    """Write each chapter and its exercises as a notebook with the values of the profile `demo`.
+
+    The first cell clones the repository, installs it and runs the chapters that are needed, in
+    their order. Beside them lies `environment.yml` for Binder, which has no
+    GPU: FAISS is the one for processors.
+
+    Args:
+        folder: written beside and renamed; what it held is replaced, if that were such notebooks.
+        repository: `OWNER/NAME` at GitHub.
+
+    Raises:
+        InputError: the repository is not written so, `folder` holds something else, or as in
+            `book.plan`.
+    """
+    check_repository(repository)
+    _refuse_other_files(folder)
+    _, chapters = plan("demo", "demo")
+    with write_beside(folder.resolve()) as beside:
+        for notebook, name in _notebooks(chapters, repository):
+            path = beside / f"{name}.ipynb"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            nbformat.write(notebook, path)
+        packages = ENVIRONMENT.read_text(encoding="utf-8")
+        without_gpu = packages.replace("- faiss-gpu", "- faiss-cpu")
+        (beside / ENVIRONMENT.name).write_text(without_gpu, encoding="utf-8")
+    return [folder / f"{chapter.name}.ipynb" for chapter, _ in chapters]
+
+
+def _refuse_other_files(folder: Path) -> None:
+    """Refuse to replace what `write_notebooks` has not written."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file: name a folder for the notebooks")
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and not _WRITTEN.fullmatch(name):
+            raise InputError(
+                f"{folder} holds {name} and would be replaced as a whole: "
+                "name a new folder, or the one of earlier notebooks"
+            )
+
+
+def _notebooks(chapters: Plan, repository: str) -> Iterable[tuple[NotebookNode, str]]:
+    everything = [chapter for chapter, _ in chapters]
+    for chapter, values in chapters:
+        notebook = deepcopy(chapter.notebook)
+        for cell in notebook.cells:
+            if has_tag(cell, "parameters"):
+                cell.source = write_parameters(cell.source, values)
+        notebook.cells.insert(0, _first_cell(chapter, everything, repository))
+        for key in set(notebook.metadata) - {"kernelspec"}:
+            del notebook.metadata[key]
+        nbformat.validate(notebook)
+        yield notebook, chapter.name
+
+
+def _first_cell(chapter: Chapter, chapters: Sequence[Chapter], repository: str) -> NotebookNode:
+    needed = upstream(chapter.name, chapters)
+    source = FIRST_CELL.format(
+        repository=repository, name=repository.partition("/")[2], needed=needed
+    )
+    return new_code_cell(source)
+
+
+REPOSITORY_VARIABLE = "CXR_MTL_REPOSITORY"
+BRANCH = "notebooks"
+"""The branch of the repository that holds what `launch.write_notebooks` writes."""
+
+
+def check_repository(repository: str) -> None:
+    """Refuse what is no repository's name.
+
+    Raises:
+        InputError: it is not written `OWNER/NAME`.
+    """
+    owner, _, name = repository.partition("/")
+    usable = re.fullmatch(r"[A-Za-z0-9-]+", owner) and re.fullmatch(r"[A-Za-z0-9._-]+", name)
+    if not usable or name in (".", "..") or name.endswith(".git"):
+        raise InputError(
+            f"{repository!r} names no repository at GitHub: write OWNER/NAME in --repository or "
+            f"{REPOSITORY_VARIABLE}, without .git"
+        )
+
+
+def launch_links(repository: str, stage: str) -> dict[str, str]:
+    """Where a chapter can be opened and run, by the name of the service."""
+    return {
+        "Binder": f"https://mybinder.org/v2/gh/{repository}/{BRANCH}"
+        f"?urlpath=lab/tree/{stage}.ipynb",
+        "Colab": f"https://colab.research.google.com/github/{repository}/blob/{BRANCH}"
+        f"/{stage}.ipynb",
+    }

@@ -1,0 +1,128 @@
+"""Phantoms: rendered frontal chest radiographs, drawn from a study's own MeSH codes.
+
+No phantom is a radiograph. Each is built over a real lung outline, with anatomy, exposure and
+noise that vary with the seed and with the findings its codes name.
+"""
+
+import csv
+import hashlib
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from cxr_mtl.base.errors import InputError
+from cxr_mtl.base.files import write_beside
+from cxr_mtl.base.processes import end_with_parent
+from cxr_mtl.phantoms.anatomy import sample_anatomy
+from cxr_mtl.phantoms.canvas import Canvas
+from cxr_mtl.phantoms.findings import apply_findings
+from cxr_mtl.phantoms.radiograph import develop
+
+NOTICE = """The pictures in this folder are phantoms: rendered by a program from the MeSH codes of
+Open-I studies, over lung outlines of other people. They are not radiographs, show no patient and
+serve no medical purpose. Folder layout and file names follow the Open-I archive.
+"""
+
+
+def draw(codes: Sequence[str], seed: int, size: int = 256) -> np.ndarray:
+    """The phantom of a list of MeSH codes, uint8 [size, size].
+
+    Patient's right on the viewer's left. Equal arguments give equal pixels; another size gives
+    the same scene. Without a drawn finding the chest is normal, and the same seed with a finding
+    is the same chest with that finding.
+    """
+    rng = np.random.default_rng(seed)
+    anatomy = sample_anatomy(rng)
+    canvas = Canvas(size)
+    apply_findings(anatomy, canvas, codes, seed)
+    return develop(anatomy, canvas, rng)
+
+
+def study_seed(seed: int, study: str) -> int:
+    """The seed of one study's phantom, whatever the others are."""
+    digest = hashlib.sha256(f"{seed}/{study}".encode()).digest()
+    return int.from_bytes(digest[:8], "big")
+
+
+def draw_archive(
+    studies: pd.DataFrame,
+    folder: Path,
+    size: int = 256,
+    seed: int = 0,
+    workers: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> None:
+    """Draw a phantom of each study into `folder`, laid out like the Open-I archive.
+
+    `studies` has the columns `study`, `image_id` and `mesh_major`. Written are
+    `NLMCXR_png/<image_id>.png`, `projections.csv` (every image frontal) and `PHANTOM.txt`; the
+    folder appears whole or not at all. `progress` is called with 1 after each study.
+
+    Raises:
+        InputError: a column is missing, an image id twice, or an image id is no plain file name.
+    """
+    _check(studies)
+    workers = workers or os.cpu_count() or 1
+    names = studies["image_id"].tolist()
+    with write_beside(folder) as beside:
+        (beside / "NLMCXR_png").mkdir(parents=True)
+        jobs = [
+            (list(codes), study_seed(seed, study), size, beside / "NLMCXR_png" / f"{name}.png")
+            for study, name, codes in zip(
+                studies["study"], names, studies["mesh_major"], strict=True
+            )
+        ]
+        if workers == 1:
+            _count(map(_write, jobs), progress)
+        else:
+            context = multiprocessing.get_context("spawn")
+            with ProcessPoolExecutor(
+                workers, mp_context=context, initializer=end_with_parent
+            ) as pool:
+                _count(pool.map(_write, jobs, chunksize=16), progress)
+        _write_projections(studies, beside / "projections.csv")
+        (beside / "PHANTOM.txt").write_text(NOTICE, encoding="utf-8")
+
+
+def _check(studies: pd.DataFrame) -> None:
+    for column in ("study", "image_id", "mesh_major"):
+        if column not in studies:
+            raise InputError(
+                f"the studies to draw have no column {column}: give study, image_id, mesh_major"
+            )
+    ids = studies["image_id"]
+    if ids.duplicated().any():
+        raise InputError(
+            f"image id {ids[ids.duplicated()].iloc[0]} stands for two studies: "
+            "keep one frontal image per study"
+        )
+    for name in ids:
+        if not name or Path(name).name != name or name.startswith("."):
+            raise InputError(f"image id {name!r} is not a plain file name: correct the report")
+
+
+def _write(job: tuple[list[str], int, int, Path]) -> None:
+    codes, seed, size, path = job
+    Image.fromarray(draw(codes, seed, size)).save(path, compress_level=1)
+
+
+def _count(done: Iterable[None], progress: Callable[[int], None] | None) -> None:
+    for _ in done:
+        if progress is not None:
+            progress(1)
+
+
+def _write_projections(studies: pd.DataFrame, path: Path) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(["uid", "filename", "projection"])
+        for study, name in zip(studies["study"], studies["image_id"], strict=True):
+            # The ids of study 1 alone carry its number twice, its file names do not.
+            stem = name.replace("CXR1_1_", "CXR1_", 1).removeprefix("CXR")
+            table.writerow([study, f"{stem}.dcm.png", "Frontal"])

@@ -1,0 +1,255 @@
+"""The driver: executes the chapters and exercises that are not fresh, says where the time went."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import TypeVar
+
+from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+from papermill.iorw import local_file_io_cwd
+from rich.console import Console
+from rich.table import Table
+
+from cxr_mtl.base.errors import InputError
+from cxr_mtl.runs.manifest import is_manifest, manifest_values, what_differs
+from cxr_mtl.runs.parameters import merge_declarations, read_profile, resolve
+from cxr_mtl.runs.run import Run, existing_run, named_run
+from cxr_mtl.runs.stage_runner import Outcome, StageRunner, Values
+from cxr_mtl.runs.stages import (
+    BOOK,
+    Chapter,
+    chosen_stages,
+    read_stages,
+    recorded,
+    stage_parts,
+    upstream,
+    why_stale,
+)
+
+Plan = list[tuple[Chapter, Values]]
+AT_ONCE_VARIABLE = "CXR_MTL_AT_ONCE"
+"""How many stages may run side by side; without it two, for most keep one core busy at most."""
+
+
+def plan(profile: str, run_name: str, overrides: Sequence[str] = ()) -> tuple[Path, Plan]:
+    """The run's folder, and all chapters and exercises in order with the values each will get.
+
+    Nothing is executed or written.
+
+    Args:
+        profile: the name of a file in `book/profiles`, the path of a `.yml` file, or that of a
+            run's `manifest.json`, whose values are taken.
+        run_name: the folder's name under `runs`.
+        overrides: `name=value` texts, which win over the profile.
+
+    Raises:
+        InputError: a chapter, the profile, a parameter or the run's name is wrong.
+    """
+    chapters = read_stages()
+    declared = merge_declarations({chapter.name: chapter.parameters for chapter in chapters})
+    declared.pop("run_dir")
+    is_file = profile.endswith((".yml", ".yaml", ".json"))
+    path = Path(profile) if is_file else BOOK / "profiles" / f"{profile}.yml"
+    read = manifest_values if is_manifest(path) else read_profile
+    values = resolve(declared, read(path), str(path), overrides)
+    folder = named_run(run_name)
+    values["run_dir"] = folder.as_posix()
+    return folder, [
+        (chapter, {name: values[name] for name in chapter.parameters}) for chapter in chapters
+    ]
+
+
+def run_chapters(
+    profile: str = "demo",
+    run_name: str = "demo",
+    overrides: Sequence[str] = (),
+    only: Sequence[str] = (),
+    force: bool = False,
+    console: Console | None = None,
+) -> list[Outcome]:
+    """Execute the chapters that are not fresh, each in its own kernel, from the current directory.
+
+    Two that need not wait for each other run side by side, or as many as the variable
+    `CXR_MTL_AT_ONCE` says; chapters that are `alone` do not. After a failure what runs beside it
+    is finished and kept, and nothing more begins.
+
+    A chapter's executed copy goes to `runs/<run>/NN_name.ipynb`, that of its exercises to
+    `runs/<run>/exercises/NN_name.ipynb`; when it fails, to `NN_name.failed.ipynb`, and what an
+    earlier execution left stands.
+
+    Args:
+        only: chapters to consider, by number, name or file; exercises by `exercises/05` and the
+            like, or all by `exercises`; everything when empty.
+        force: execute them although they are fresh.
+
+    Raises:
+        InputError: bad input, found before any work or raised by a chapter.
+        ChapterError: a chapter failed, or its kernel died; or the check of an exercise failed.
+    """
+    console = console or Console()
+    at_once = _at_once()
+    folder, chapters = plan(profile, run_name, overrides)
+    chosen = chosen_stages(only, [chapter.name for chapter, _ in chapters])
+    _check_kernel()
+    # Kernels inherit it: tqdm's advice to install widgets has no place in the book.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")
+    if is_manifest(Path(profile)):
+        differences = what_differs(Path(profile), [chapter for chapter, _ in chapters])
+        console.print(differences, highlight=False, markup=False, soft_wrap=True)
+    run, every = Run(folder), [chapter for chapter, _ in chapters]
+    order = [chapter.name for chapter in every if chapter.name in chosen]
+    stages = {chapter.name: (chapter, values) for chapter, values in chapters}
+    runner, outcomes = StageRunner(stages, run, force, console), []
+    results = run_side_by_side(
+        {name: chosen & set(upstream(name, every)) for name in order},
+        {chapter.name for chapter in every if chapter.alone},
+        at_once,
+        runner.run,
+        runner.stop,
+    )
+    # Papermill keeps the folder that it writes to for all threads: let all find the same.
+    with (
+        run.locked(),
+        _no_trace_if_refused(run),
+        local_file_io_cwd(),
+        runner.progress,
+        contextlib.closing(results),
+    ):
+        for outcome, record in results:
+            if record is not None:
+                run.write_stage(outcome.step, record)
+            console.print(str(outcome), highlight=False)
+            outcomes.append(outcome)
+    return sorted(outcomes, key=lambda outcome: order.index(outcome.step))
+
+
+def chapter_states(
+    profile: str = "demo", run_name: str = "demo", overrides: Sequence[str] = ()
+) -> dict[str, str | None]:
+    """Why each chapter would run again, by name; None where it is fresh.
+
+    Raises:
+        InputError: there is no such run, or as in `plan`.
+    """
+    _, chapters = plan(profile, run_name, overrides)
+    run = existing_run(run_name)
+    states: dict[str, str | None] = {}
+    for chapter, values in chapters:
+        try:
+            parts = stage_parts(chapter, values, run)
+            states[chapter.name] = why_stale(chapter, parts, recorded(run, chapter.name), run)
+        except InputError as error:
+            states[chapter.name] = str(error)
+    return states
+
+
+def time_table(outcomes: Sequence[Outcome], seconds: float) -> Table:
+    """A table of where the time went: step, why it ran, seconds, peak memory in GiB.
+
+    `seconds` is the whole time, less than the sum of the steps where some ran side by side.
+    """
+    table = Table("step", "why", title="Where the time went")
+    table.add_column("seconds", justify="right")
+    table.add_column("peak memory, GiB", justify="right")
+    for outcome in outcomes:
+        table.add_row(
+            outcome.step,
+            outcome.reason or "fresh",
+            f"{outcome.seconds:.1f}" if outcome.reason else "",
+            f"{outcome.peak_bytes / 2**30:.2f}" if outcome.peak_bytes else "",
+        )
+    table.add_section()
+    table.add_row("from start to end", "", f"{seconds:.1f}", "")
+    return table
+
+
+@contextlib.contextmanager
+def _no_trace_if_refused(run: Run) -> Iterator[None]:
+    """Remove a run's folder when bad input is found before a chapter left anything in it."""
+    try:
+        yield
+    except InputError:
+        if [path.name for path in run.path.iterdir()] == [".lock"]:
+            (run / ".lock").unlink()
+            run.path.rmdir()
+            with contextlib.suppress(OSError):  # other runs lie beside it
+                run.path.parent.rmdir()
+        raise
+
+
+def _at_once() -> int:
+    value = os.environ.get(AT_ONCE_VARIABLE, "2")
+    if not value.isdecimal() or int(value) < 1:
+        raise InputError(f"the variable {AT_ONCE_VARIABLE} is {value!r}: give a number from 1")
+    return int(value)
+
+
+def _check_kernel() -> None:
+    """Refuse a kernel that would execute chapters with another Python than this one."""
+    os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")
+    try:
+        spec = KernelSpecManager().get_kernel_spec("python3")
+    except NoSuchKernel:
+        raise InputError("there is no Jupyter kernel python3: install ipykernel here") from None
+    own = {"python", "python3", f"python{sys.version_info[0]}.{sys.version_info[1]}"}
+    if spec.argv[0] not in {*own, sys.executable}:
+        raise InputError(
+            f"the Jupyter kernel python3 ({spec.resource_dir}) starts {spec.argv[0]}, not "
+            f"{sys.executable}: remove that folder or reinstall ipykernel here"
+        )
+
+
+Result = TypeVar("Result")
+
+
+def run_side_by_side(
+    needs: Mapping[str, Set[str]],
+    alone: Set[str],
+    at_once: int,
+    run: Callable[[str], Result],
+    stop: Callable[[], None],
+) -> Iterator[Result]:
+    """Call `run` in threads, `at_once` at most, with each name of `needs` after those it needs.
+
+    Of the names that may begin the first in the order of `needs` does. Those in `alone` wait until
+    nothing else runs, and nothing begins beside them. Results are yielded as they come, and what
+    needs them begins after that. After an error nothing more begins, and the first error is raised
+    when all that had begun have ended and were yielded. When the caller gives up, `stop` must end
+    what runs.
+    """
+    sorter = TopologicalSorter(needs)
+    sorter.prepare()
+    waiting: list[str] = []
+    running: dict[Future[Result], str] = {}
+    failure: BaseException | None = None
+    with ThreadPoolExecutor(at_once) as pool:
+        try:
+            while running or (sorter.is_active() and failure is None):
+                waiting = sorted([*waiting, *sorter.get_ready()], key=list(needs).index)
+                while failure is None and len(running) < at_once:
+                    name = _next(waiting, set(running.values()), alone)
+                    if name is None:
+                        break
+                    waiting.remove(name)
+                    running[pool.submit(run, name)] = name
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    name = running.pop(future)
+                    if future.exception() is None:
+                        yield future.result()
+                        sorter.done(name)
+                    failure = failure or future.exception()
+        except BaseException:  # an interrupt, or the caller closes the generator
+            stop()
+            raise
+    if failure is not None:
+        raise failure
+
+
+def _next(waiting: Sequence[str], running: Set[str], alone: Set[str]) -> str | None:
+    if running & alone:
+        return None
+    return next((name for name in waiting if not running or name not in alone), None)

@@ -1,0 +1,134 @@
+"""A run again from its manifest: its parameters, and what has changed since it was made."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cxr_mtl.base.errors import InputError
+from cxr_mtl.base.files import content_key, read_json
+from cxr_mtl.base.fingerprints import chapter_code, digest, library_sources
+from cxr_mtl.base.imports import code_cells
+from cxr_mtl.runs.provenance import git_state, hardware, versions
+from cxr_mtl.runs.stages import LOCK, Chapter
+
+_LISTED = 3
+
+
+def is_manifest(path: Path) -> bool:
+    """Whether a profile is the manifest of a run."""
+    return path.suffix == ".json"
+
+
+def manifest_values(path: Path) -> dict[str, Any]:
+    """The parameters a run was made with: those of all its chapters, without `run_dir`.
+
+    Raises:
+        InputError: the file is missing, damaged or no manifest, or two chapters were run with
+            different values of a parameter.
+    """
+    values: dict[str, Any] = {}
+    given_by: dict[str, str] = {}
+    for stage, record in _records(path).items():
+        for name, value in record["parameters"].items():
+            if name == "run_dir":
+                continue
+            if values.setdefault(name, value) != value:
+                raise InputError(
+                    f"{path}: {given_by[name]} was run with {name} = {values[name]!r} and {stage} "
+                    f"with {name} = {value!r}, so it tells of no one run: finish that run first, "
+                    "or write the values into a profile"
+                )
+            given_by.setdefault(name, stage)
+    return values
+
+
+def what_differs(path: Path, chapters: Sequence[Chapter]) -> str:
+    """One line for readers: what is not as it was when the run of a manifest was made.
+
+    Looked at are the git commit, the lock file, the code of the chapters and of the library,
+    versions and hardware.
+
+    Raises:
+        InputError: as `manifest_values`.
+    """
+    records = _records(path)
+    found = [
+        *_git_differences(records),
+        *_hash_differences(records, chapters),
+        *_machine_differences(records),
+    ]
+    absent = [chapter.name for chapter in chapters if chapter.name not in records]
+    if absent:
+        found.append(f"it has no entry of {_some(absent)}, which take their defaults")
+    if not found:
+        return f"Repeating {path}: commit, lock file, library and machine are as they were"
+    return f"Repeating {path}, but numbers may differ: {'; '.join(found)}"
+
+
+def _records(path: Path) -> dict[str, dict[str, Any]]:
+    records = read_json(path)
+    if not (isinstance(records, dict) and records and all(map(_is_entry, records.values()))):
+        raise InputError(
+            f"{path} is no manifest of a run, chapters with their parameters: name another file"
+        )
+    return records
+
+
+def _is_entry(record: Any) -> bool:
+    """Whether a stage's entry has its parameters, and what else is looked at where it has it."""
+    if not isinstance(record, dict) or not isinstance(record.get("parameters"), dict):
+        return False
+    parts = record.get("parts", {})
+    others = [record.get("versions", {}), record.get("hardware", {}), record.get("git") or {}]
+    return all(isinstance(other, dict) for other in [parts, *others]) and isinstance(
+        parts.get("library", {}), dict
+    )
+
+
+def _git_differences(records: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    now = _commit(git_state())
+    states = [record.get("git") or {} for record in records.values()]
+    commits = {_commit(state) for state in states}
+    found = []
+    if commits != {now}:
+        found.append(f"made at {', '.join(sorted(commits))}, this is {now}")
+    if any(state.get("dirty") for state in states):
+        found.append("made with uncommitted changes")
+    return found
+
+
+def _commit(state: Mapping[str, Any] | None) -> str:
+    return str((state or {}).get("commit") or "no commit")[:12]
+
+
+def _hash_differences(
+    records: Mapping[str, Mapping[str, Any]], chapters: Sequence[Chapter]
+) -> list[str]:
+    lock = digest(LOCK) if LOCK.exists() else None
+    lock_differs, changed = False, set()
+    for chapter in chapters:
+        parts = records.get(chapter.name, {}).get("parts")
+        if parts is None:
+            continue
+        lock_differs |= parts.get("lock") != lock
+        if parts.get("code") != content_key(chapter_code(chapter.notebook)):
+            changed.add(chapter.name)
+        before, now = parts.get("library", {}), library_sources(code_cells(chapter.notebook))
+        changed |= {name for name in before | now if before.get(name) != now.get(name)}
+    found = [f"{LOCK} differs"] if lock_differs else []
+    return [*found, f"the code of {_some(sorted(changed))} differs"] if changed else found
+
+
+def _machine_differences(records: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    found = []
+    for field, now in {"versions": versions(), "hardware": hardware()}.items():
+        then = [record.get(field, {}) for record in records.values()]
+        names = {name for old in then for name in now | old if old.get(name) != now.get(name)}
+        if names:
+            found.append(f"{field} differ in {_some(sorted(names))}")
+    return found
+
+
+def _some(names: Sequence[str]) -> str:
+    rest = len(names) - _LISTED
+    return ", ".join(names[:_LISTED]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,0 +1,298 @@
+"""Typed parameters: declared once, in a chapter's cell tagged `parameters`, and checked there."""
+
+import ast
+import difflib
+import io
+import json
+import re
+import tokenize
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from cxr_mtl.base.errors import InputError
+from cxr_mtl.runs.parameter_ranges import RANGES, SYMBOLS
+
+_TYPES = {
+    "int": int,
+    "float": float,
+    "str": str,
+    "bool": bool,
+    "list": list,
+    "Literal": Literal,
+    "Path": Path,
+}
+_ANNOTATION_NODES = (
+    ast.Name,
+    ast.Subscript,
+    ast.Constant,
+    ast.Tuple,
+    ast.BinOp,
+    ast.BitOr,
+    ast.UnaryOp,
+    ast.USub,
+    ast.Load,
+)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One line `name: annotation = default  # comment` of a parameters cell.
+
+    `default` and every checked value are JSON values; a `Path` is held as text.
+    """
+
+    name: str
+    annotation: str
+    default: Any
+    comment: str
+
+    @property
+    def is_path(self) -> bool:
+        """Whether the value names a file or a folder."""
+        return "Path" in re.findall(r"\w+", self.annotation)
+
+    def check(self, value: Any, source: str) -> Any:
+        """Return `value` as the declared type holds it; `source` says where it was written.
+
+        Raises:
+            InputError: the value has another type.
+        """
+        adapter = TypeAdapter(
+            _type_of(self.annotation), config=ConfigDict(strict=True, allow_inf_nan=False)
+        )
+        try:
+            # JSON mode is strict about numbers and truth values yet reads a Path from text.
+            return adapter.dump_python(adapter.validate_json(json.dumps(value)), mode="json")
+        except (ValidationError, TypeError) as error:
+            reason = error.errors()[0]["msg"].lower() if isinstance(error, ValidationError) else ""
+            remedy = _yaml_float(value) if "float" in self.annotation else ""
+            raise InputError(
+                f"{source}: {self.name} = {value!r} is not of type {self.annotation}: "
+                + (remedy or reason or "give a value of that type")
+            ) from None
+
+    def check_range(self, value: Any, source: str) -> None:
+        """Refuse a value of the right type that is out of the range `RANGES` gives its name.
+
+        Raises:
+            InputError: the value is out of range.
+        """
+        if self.name not in RANGES:
+            return
+        in_range = Annotated[_type_of(self.annotation), RANGES[self.name]]
+        try:
+            TypeAdapter(in_range).validate_python(value)
+        except ValidationError as error:
+            reason = error.errors()[0]["msg"].lower().removeprefix("value error, ")
+            raise InputError(
+                f"{source}: {self.name} = {value!r} is out of range: {reason}"
+            ) from None
+
+    def parse(self, text: str, source: str) -> Any:
+        """Return the value that command-line `text` means for the declared type.
+
+        Raises:
+            InputError: the text cannot be read as that type.
+        """
+        for read in (json.loads, ast.literal_eval):
+            try:
+                return self.check(read(text), source)
+            except (ValueError, SyntaxError, TypeError, RecursionError):
+                continue
+        return self.check(text, source)
+
+
+def read_parameters(source: str, chapter: str) -> dict[str, Parameter]:
+    """Read the parameters declared in a cell's source, without executing it.
+
+    Raises:
+        InputError: a line is not `name: type = literal`, or the type is not allowed.
+    """
+    parameters = {}
+    comments = _comments(source)
+    for line in _statements(source, chapter):
+        if not (
+            isinstance(line, ast.AnnAssign)
+            and isinstance(line.target, ast.Name)
+            and line.value is not None
+        ):
+            raise InputError(
+                f"{chapter}: the parameters cell may hold only lines `name: type = default`, "
+                f"not `{ast.unparse(line)}`"
+            )
+        name, annotation = line.target.id, ast.unparse(line.annotation)
+        if name in parameters:
+            raise InputError(f"{chapter}: the parameter {name} is declared twice")
+        try:
+            _type_of(annotation)
+            default = ast.literal_eval(line.value)
+        except (ValueError, TypeError, SyntaxError):
+            raise InputError(
+                f"{chapter}: `{ast.unparse(line)}` needs a type made of int, float, str, bool, "
+                "Path, None, list[...] and Literal[...], and a literal default"
+            ) from None
+        own = [comments[n] for n in range(line.lineno, line.end_lineno + 1) if n in comments]
+        comment = own[-1] if own else ""
+        parameter = Parameter(name, annotation, None, comment)
+        checked = parameter.check(default, f"{chapter} (default)")
+        parameters[name] = Parameter(name, annotation, checked, comment)
+    return parameters
+
+
+def write_parameters(source: str, values: Mapping[str, Any]) -> str:
+    """Return a parameters cell with the defaults replaced by `values`, comments kept."""
+    lines = source.splitlines()
+    for line in reversed(ast.parse(source).body):
+        name, old = line.target.id, line.value
+        if name in values and ast.literal_eval(old) != values[name]:
+            # Offsets of the ast count UTF-8 bytes.
+            before = lines[old.lineno - 1].encode()[: old.col_offset].decode()
+            after = lines[old.end_lineno - 1].encode()[old.end_col_offset :].decode()
+            lines[old.lineno - 1 : old.end_lineno] = [f"{before}{values[name]!r}{after}"]
+    return "\n".join(lines)
+
+
+def merge_declarations(chapters: Mapping[str, Mapping[str, Parameter]]) -> dict[str, Parameter]:
+    """Join the declarations of all chapters; a shared name must be declared alike.
+
+    Raises:
+        InputError: two chapters declare a name with different types or defaults.
+    """
+    merged: dict[str, Parameter] = {}
+    declared_in: dict[str, str] = {}
+    for chapter, parameters in chapters.items():
+        for name, parameter in parameters.items():
+            other = merged.setdefault(name, parameter)
+            if (other.annotation, other.default) != (parameter.annotation, parameter.default):
+                raise InputError(
+                    f"{chapter} declares {name}: {parameter.annotation} = {parameter.default!r}, "
+                    f"but {declared_in[name]} has {other.annotation} = {other.default!r}: "
+                    "make them alike"
+                )
+            declared_in.setdefault(name, chapter)
+    return merged
+
+
+def read_profile(path: Path) -> dict[str, Any]:
+    """Read a profile: a flat YAML mapping of parameter names to values.
+
+    Raises:
+        InputError: the file is missing, is not such a mapping, or names a key twice.
+    """
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
+    except FileNotFoundError:
+        raise InputError(f"the profile {path} does not exist: name another file") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"the profile {path} is not readable YAML: {reason}") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
+        raise InputError(f"the profile {path} must hold lines `name: value` and nothing else")
+    return values
+
+
+def resolve(
+    declared: Mapping[str, Parameter],
+    profile: Mapping[str, Any],
+    profile_path: str,
+    overrides: Iterable[str] = (),
+) -> dict[str, Any]:
+    """Return the value of every declared parameter: default, then profile, then `name=value`.
+
+    An override may name a parameter by its symbol in the paper (`SYMBOLS`).
+
+    Raises:
+        InputError: a name is not declared or overridden twice, or a value has the wrong type or is
+            out of its range.
+    """
+    values = {name: parameter.default for name, parameter in declared.items()}
+    sources = dict.fromkeys(declared, "default")
+    for name, value in profile.items():
+        values[name] = _known(name, declared, profile_path).check(value, profile_path)
+        sources[name] = profile_path
+    for override in overrides:
+        name, equals, text = override.partition("=")
+        if not equals:
+            raise InputError(f"-p {override} lacks its value: write -p {override}=VALUE")
+        name = SYMBOLS.get(name, name)
+        values[name] = _known(name, declared, "-p").parse(text, "-p")
+        if sources[name] == "-p":
+            raise InputError(f"-p gives {name} twice, the second time as {override}: give it once")
+        sources[name] = "-p"
+    for name, source in sources.items():
+        declared[name].check_range(values[name], source)
+    return values
+
+
+def _known(name: str, declared: Mapping[str, Parameter], source: str) -> Parameter:
+    if name in declared:
+        return declared[name]
+    near = difflib.get_close_matches(name, declared, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(declared))}"
+    raise InputError(f"{source}: no chapter has a parameter {name}: {hint}")
+
+
+def _statements(source: str, chapter: str) -> list[ast.stmt]:
+    try:
+        return ast.parse(source).body
+    except SyntaxError as error:
+        raise InputError(f"{chapter}: the parameters cell is not Python ({error})") from None
+
+
+def _type_of(annotation: str) -> Any:
+    """Evaluate an annotation in a namespace that holds the allowed types and nothing else."""
+    tree = ast.parse(annotation, mode="eval")
+    for node in ast.walk(tree.body):
+        if not isinstance(node, _ANNOTATION_NODES):
+            raise ValueError(f"{type(node).__name__} is not allowed in a type")
+        if isinstance(node, ast.Name) and node.id not in _TYPES:
+            raise ValueError(f"{node.id} is not an allowed type")
+    if isinstance(tree.body, ast.Constant):
+        raise ValueError(f"{annotation} is not a type")
+    return eval(compile(tree, "annotation", "eval"), {"__builtins__": {}}, _TYPES)
+
+
+def _comments(source: str) -> dict[int, str]:
+    try:
+        tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
+    except (tokenize.TokenError, SyntaxError):
+        return {}
+    return {
+        token.start[0]: token.string.lstrip("# ").strip()
+        for token in tokens
+        if token.type == tokenize.COMMENT
+    }
+
+
+def _yaml_float(value: Any) -> str:
+    """How to spell the first text in `value` that YAML 1.1 does not read as a number."""
+    for text in value if isinstance(value, list) else [value]:
+        number = isinstance(text, str) and re.fullmatch(
+            r"([+-]?\d+)(\.\d*)?(?:[eE]([+-]?)(\d+))?", text.strip()
+        )
+        if number:
+            whole, fraction, sign, exponent = number.groups()
+            fraction = fraction if fraction and len(fraction) > 1 else ".0"
+            exponent = f"e{sign or '+'}{exponent}" if exponent else ""
+            return f"write {whole}{fraction}{exponent}, since YAML reads {text} as text"
+    return ""
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """A safe loader that refuses a key given twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        twice = sorted({str(key) for key in keys if keys.count(key) > 1})
+        if twice:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{twice[0]} is given twice", node.start_mark
+            )
+        return super().construct_mapping(node, deep)

@@ -1,0 +1,202 @@
+"""Files are whole or absent: what stood there survives every failure."""
+
+import errno
+import hashlib
+import json
+
+import pandas as pd
+import pytest
+
+from cxr_mtl.base.errors import InputError
+from cxr_mtl.base.files import (
+    content_key,
+    read_csv,
+    read_json,
+    read_table,
+    sha256_of_file,
+    write_beside,
+    write_json,
+    write_table,
+)
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_is_renamed_into_place_with_its_folders(tmp_path):
+    target = tmp_path / "a" / "b" / "c.txt"
+    with write_beside(target) as beside:
+        beside.write_text("whole")
+        assert not target.exists()
+        assert beside.parent == target.parent
+    assert target.read_text() == "whole"
+    assert names(target.parent) == ["c.txt"]
+
+
+@pytest.mark.parametrize("failure", [ValueError("broken"), KeyboardInterrupt()])
+def test_a_failure_leaves_nothing_and_keeps_what_was_there(tmp_path, failure):
+    target = tmp_path / "kept.txt"
+    target.write_text("old")
+
+    def write(path):
+        with write_beside(path) as beside:
+            beside.write_text("ha")
+            raise failure
+
+    for path in (target, tmp_path / "new.txt"):
+        with pytest.raises(type(failure)):
+            write(path)
+    assert names(tmp_path) == ["kept.txt"]
+    assert target.read_text() == "old"
+
+
+def test_a_folder_replaces_a_folder_whole(tmp_path):
+    target = tmp_path / "folder"
+    for name in ("first", "second"):
+        with write_beside(target) as beside:
+            beside.mkdir()
+            (beside / name).write_text(name)
+    assert names(target) == ["second"]
+    assert names(tmp_path) == ["folder"]
+
+
+def test_a_folder_that_fails_is_removed_and_the_old_one_kept(tmp_path):
+    target = tmp_path / "folder"
+    target.mkdir()
+    (target / "old").write_text("old")
+
+    def write():
+        with write_beside(target) as beside:
+            beside.mkdir()
+            (beside / "half").write_text("ha")
+            raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        write()
+    assert names(tmp_path) == ["folder"]
+    assert names(target) == ["old"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_told_in_one_sentence_and_loses_nothing(tmp_path, monkeypatch, number):
+    target = tmp_path / "results.json"
+    write_json(target, [1])
+
+    def full(self, *_, **__):
+        self.write_bytes(b"[2")
+        raise OSError(number, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_text", full)
+    with pytest.raises(InputError, match=r"disk is full while writing .*results\.json: free"):
+        write_json(target, [2])
+    assert read_json(target) == [1]
+    assert names(tmp_path) == ["results.json"]
+
+
+def test_other_errors_of_the_system_are_not_called_a_full_disk(tmp_path):
+    def write():
+        with write_beside(tmp_path / "x"):
+            raise PermissionError(errno.EACCES, "denied")
+
+    with pytest.raises(PermissionError):
+        write()
+
+
+def test_json_comes_back_and_nan_is_refused(tmp_path):
+    path = tmp_path / "value.json"
+    value = {"λ": [0.1, None, True], "text": "œdème"}
+    write_json(path, value)
+    assert read_json(path) == value
+    assert "œdème" in path.read_text(encoding="utf-8")
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write_json(path, {"loss": float("nan")})
+    assert read_json(path) == value
+    assert names(tmp_path) == ["value.json"]
+
+
+@pytest.mark.parametrize("content", [b"{half", b"", b"\xff\xfe"])
+def test_a_damaged_json_file_is_named(tmp_path, content):
+    (tmp_path / "x.json").write_bytes(content)
+    with pytest.raises(InputError, match=r"x\.json is not valid JSON"):
+        read_json(tmp_path / "x.json")
+
+
+def test_a_missing_file_is_named_with_its_remedy(tmp_path):
+    with pytest.raises(InputError, match=r"x\.json is missing: run the step"):
+        read_json(tmp_path / "x.json")
+    with pytest.raises(InputError, match=r"x\.parquet is missing: run the chapter"):
+        read_table(tmp_path / "x.parquet")
+
+
+def test_a_table_comes_back_and_a_truncated_one_is_refused(tmp_path):
+    path = tmp_path / "studies.parquet"
+    table = pd.DataFrame({"study": ["1", "007"], "label": [0, 1], "codes": [["a"], []]})
+    write_table(path, table.iloc[::-1])
+    again = read_table(path)
+    assert again["study"].tolist() == ["007", "1"]
+    assert list(map(list, again["codes"])) == [[], ["a"]]
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(InputError, match=r"studies\.parquet is not a readable Parquet file"):
+        read_table(path)
+
+
+def test_a_files_hash_is_its_bytes_sha256(tmp_path):
+    content = bytes(range(256)) * 5000
+    (tmp_path / "x").write_bytes(content)
+    assert sha256_of_file(tmp_path / "x") == hashlib.sha256(content).hexdigest()
+
+
+def test_equal_content_has_an_equal_key_whatever_the_order_of_its_names():
+    key = content_key("x", {"a": 1, "b": [2.5]})
+    assert key == content_key("x", json.loads('{"b": [2.5], "a": 1}'))
+    assert len(key) == 16
+    others = [content_key("x", {"a": 1, "b": [2]}), content_key(["x", {"a": 1, "b": [2.5]}])]
+    assert key not in others
+    assert content_key("ab", "c") != content_key("a", "bc")
+
+
+def written(tmp_path, content: str | bytes):
+    path = tmp_path / "table.csv"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def test_values_stay_text_as_written(tmp_path):
+    table = read_csv(written(tmp_path, "a,b\n007,NA\nnan,\n1e5,None\n"), ["a", "b"])
+    assert table.to_numpy().tolist() == [["007", "NA"], ["nan", ""], ["1e5", "None"]]
+
+
+def test_rows_are_indexed_by_the_line_they_end_on(tmp_path):
+    table = read_csv(written(tmp_path, 'a,b\n1,"two\nlines"\n\n2,x\n'), ["a"])
+    assert table.index.tolist() == [3, 5]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path):
+    assert list(read_csv(written(tmp_path, b"\xef\xbb\xbfa\n1\n"), ["a"])) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a,c\n1,2\n", "lacks the column b: its first line must name a and b"),
+        ("a,b,b\n1,2,3\n", "names a column twice"),
+        ("a,b\n1,2\n3\n", "line 3, has 1 fields instead of 2"),
+        ("a,b\n1,2,3\n", "line 2, has 3 fields"),
+        ("a,b\n", "no rows"),
+        ("", "lacks the columns a and b: its first line must name a and b"),
+        ('a,b\n1,"2\n', "not a readable CSV"),
+        (b"a,b\n1,\xe9\n", "not UTF-8"),
+        ("a,b\n1,2\n".encode("utf-16"), "not UTF-8"),
+    ],
+)
+def test_a_bad_table_is_refused_by_name(tmp_path, content, message):
+    with pytest.raises(InputError, match=rf"table\.csv.*{message}"):
+        read_csv(written(tmp_path, content), ["a", "b"])
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path):
+    with pytest.raises(InputError, match="is missing"):
+        read_csv(tmp_path / "gone.csv", ["a"])
+    with pytest.raises(InputError, match="not a readable CSV"):
+        read_csv(tmp_path, ["a"])

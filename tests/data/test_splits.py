@@ -1,0 +1,206 @@
+"""Splits: exact sizes, no study and no duplicate in two parts, bad CSVs refused."""
+
+import itertools
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cxr_mtl.base.errors import InputError
+from cxr_mtl.data.splits import (
+    _exact_choice,
+    duplicate_ceiling,
+    duplicates_across_parts,
+    normalise_text,
+    read_split,
+    split_studies,
+    write_split,
+)
+
+
+def table(normal: int, abnormal: int, texts: list[str] | None = None) -> pd.DataFrame:
+    n = normal + abnormal
+    return pd.DataFrame(
+        {
+            "study": [str(i) for i in range(n)],
+            "text": texts or [f"text {i}" for i in range(n)],
+            "label": [0] * normal + [1] * abnormal,
+        }
+    )
+
+
+def sizes_by_part(studies: pd.DataFrame) -> dict[tuple[str, int], int]:
+    return studies.groupby(["split", "label"]).size().to_dict()
+
+
+def test_the_papers_sizes_come_out():
+    studies = split_studies(table(1406, 2260), seed=0)
+    assert sizes_by_part(studies) == {
+        ("test", 0): 200,
+        ("test", 1): 200,
+        ("train", 0): 1085,
+        ("train", 1): 1854,
+        ("validation", 0): 121,
+        ("validation", 1): 206,
+    }
+
+
+def test_a_seed_gives_one_split_whatever_the_order_of_the_rows():
+    studies = table(40, 60)
+    first = split_studies(studies, test_per_class=10, seed=1)
+    again = split_studies(studies.sample(frac=1, random_state=0), test_per_class=10, seed=1)
+    other = split_studies(studies, test_per_class=10, seed=2)
+    assert again.sort_index().split.tolist() == first.split.tolist()
+    assert other.split.tolist() != first.split.tolist()
+
+
+def test_every_study_is_as_likely_in_the_test_set():
+    drawn = np.zeros(20)
+    for seed in range(400):
+        drawn += (split_studies(table(10, 10), test_per_class=4, seed=seed).split == "test").values
+    assert np.abs(drawn / 400 - 0.4).max() < 0.1
+
+
+def test_together_keeps_equal_reports_in_one_part_and_the_sizes_exact():
+    texts = []
+    for i in range(100):
+        texts += [f"No  Acute disease {i % 60}", f"no acute DISEASE {i % 60}", f"own {i}"]
+    studies = table(150, 150, texts)
+    parts = split_studies(studies, test_per_class=40, seed=0, duplicates="together")
+    assert parts.groupby(parts.text.map(normalise_text)).split.nunique().max() == 1
+    assert duplicates_across_parts(parts) == 0
+    assert sizes_by_part(parts)["test", 0] == sizes_by_part(parts)["test", 1] == 40
+    assert sizes_by_part(parts)["validation", 0] <= 11
+    apart = split_studies(studies, test_per_class=40, seed=0)
+    assert duplicates_across_parts(apart) > 0.3
+
+
+def test_together_finds_the_one_exact_test_set():
+    texts = ["a"] * 4 + ["b"] * 3 + ["c"] * 3 + ["d"] * 10 + [f"own {i}" for i in range(40)]
+    studies = table(20, 40, texts)
+    for seed in range(20):
+        parts = split_studies(
+            studies, test_per_class=6, validation_fraction=0.3, seed=seed, duplicates="together"
+        )
+        assert set(parts[parts.split == "test"].text[parts.label == 0]) == {"b", "c"}
+
+
+def test_an_impossible_exact_test_set_says_what_is_possible():
+    texts = ["a"] * 4 + ["b"] * 4 + ["c"] * 4 + [f"own {i}" for i in range(20)]
+    with pytest.raises(InputError, match="set test_per_class to 4"):
+        split_studies(table(12, 20, texts), test_per_class=7, seed=0, duplicates="together")
+    with pytest.raises(InputError, match="set duplicates to 'ignore'"):
+        split_studies(table(5, 5, ["a"] * 10), test_per_class=2, seed=0, duplicates="together")
+
+
+def test_the_exact_choice_agrees_with_trying_every_subset():
+    rng = np.random.default_rng(0)
+    outcomes = set()
+    for _ in range(60):
+        sizes = rng.integers(0, 4, (6, 2))
+        target = int(rng.integers(1, 6))
+        possible = any(
+            (sizes[list(subset)].sum(axis=0) == target).all()
+            for n in range(1, 7)
+            for subset in itertools.combinations(range(6), n)
+        )
+        outcomes.add(possible)
+        if possible:
+            assert (sizes[_exact_choice(sizes, target)].sum(axis=0) == target).all()
+        else:
+            with pytest.raises(InputError):
+                _exact_choice(sizes, target)
+    assert outcomes == {True, False}
+
+
+def test_studies_without_labels_are_one_class():
+    studies = table(0, 50).assign(label=-1)
+    parts = split_studies(studies, test_per_class=10, seed=0)
+    assert parts.split.value_counts().to_dict() == {"train": 36, "test": 10, "validation": 4}
+
+
+@pytest.mark.parametrize(
+    ("normal", "abnormal", "message"),
+    [
+        (5, 50, "only 5 studies are normal"),
+        (50, 0, "only 0 studies are abnormal"),
+        (10, 50, "train part without any normal|validation part without any normal"),
+        (12, 50, "validation part without any normal"),
+    ],
+)
+def test_an_empty_class_is_named(normal, abnormal, message):
+    with pytest.raises(InputError, match=message):
+        split_studies(table(normal, abnormal), test_per_class=10, seed=0)
+
+
+@pytest.mark.parametrize(("per_class", "fraction"), [(0, 0.1), (5, 0.0), (5, 1.0), (5, -1)])
+def test_values_out_of_range_are_refused(per_class, fraction):
+    with pytest.raises(InputError, match="is no split"):
+        split_studies(table(50, 50), test_per_class=per_class, validation_fraction=fraction, seed=0)
+
+
+def test_a_written_split_is_read_back(tmp_path):
+    studies = split_studies(table(30, 40), test_per_class=5, seed=0)
+    write_split(tmp_path / "split.csv", studies)
+    again, counts = read_split(tmp_path / "split.csv", studies.drop(columns="split"))
+    pd.testing.assert_frame_equal(again, studies)
+    assert counts == {"only_in_split": 0, "only_in_studies": 0}
+
+
+def published(tmp_path, *rows: str) -> Path:
+    path = tmp_path / "published.csv"
+    path.write_text("study,split\n" + "\n".join(rows) + "\n")
+    return path
+
+
+GOOD = ["0,train", "3,train", "1,val", "CXR4_IM-0001-1001,validation", "2,test", "5,test"]
+
+
+def test_a_published_split_gives_its_parts_and_counts_the_rest(tmp_path):
+    rows = [*GOOD, "CXR99_IM-0001,train"]
+    studies, counts = read_split(published(tmp_path, *rows), table(3, 4))
+    assert dict(zip(studies.study, studies.split, strict=True)) == {
+        "0": "train",
+        "1": "validation",
+        "2": "test",
+        "3": "train",
+        "4": "validation",
+        "5": "test",
+    }
+    assert counts == {"only_in_split": 1, "only_in_studies": 1}
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([*GOOD, "CXR3_IM-1,test"], "line 8, puts study 3 in two parts"),
+        ([*GOOD, "6,dev"], "line 8, names the part 'dev'"),
+        (GOOD[:-1], "test part without any abnormal"),
+        (["x,train"], "train part without any normal"),
+    ],
+)
+def test_a_bad_split_is_refused(tmp_path, rows, message):
+    with pytest.raises(InputError, match=message):
+        read_split(published(tmp_path, *rows), table(3, 4))
+
+
+def test_the_duplicate_ceiling_is_the_expected_accuracy_of_a_random_tie_break():
+    texts = ["Normal.", "normal.", " NORMAL.\n", "Opacity.", "no  effusion", "No effusion"]
+    same = [[normalise_text(a) == normalise_text(b) for b in texts] for a in texts]
+    assert duplicate_ceiling(texts) == pytest.approx(np.mean([1 / sum(row) for row in same]))
+    with pytest.raises(InputError, match="no text"):
+        duplicate_ceiling([])
+
+
+@pytest.mark.skipif("CXR_MTL_TEST_DATA" not in os.environ, reason="CXR_MTL_TEST_DATA is not set")
+def test_the_published_r2gen_split_is_read():
+    path = Path(os.environ["CXR_MTL_TEST_DATA"]) / "splits" / "r2gen.csv"
+    names = pd.read_csv(path).study
+    uids = names.str.extract(r"^CXR(\d+)_")[0]
+    studies = pd.DataFrame({"study": [*uids[5:], "9999"], "text": "t"})
+    studies["label"] = np.arange(len(studies)) % 2
+    parts, counts = read_split(path, studies)
+    assert counts == {"only_in_split": 5, "only_in_studies": 1}
+    assert parts.split.value_counts().to_dict() == {"train": 2064, "test": 590, "validation": 296}

@@ -1,0 +1,569 @@
+"""Marks in tables: the paired test of each cell, adjusted within its table and protocol."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from scipy.stats import hypergeom
+from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
+
+from cxr_mtl.base.errors import InputError
+from cxr_mtl.data.splits import duplicate_ceiling
+from cxr_mtl.evidence.bootstrap import Bootstrap
+from cxr_mtl.evidence.by_protocol import (
+    ceiling_records,
+    chance_records,
+    inflation_records,
+    protocol_records,
+    relevance_ceiling_records,
+)
+from cxr_mtl.evidence.paper import PAPER_TABLES
+from cxr_mtl.evidence.significance import holm, paired_test
+from cxr_mtl.evidence.tables import (
+    CEILING,
+    CHANCE,
+    Cell,
+    bound_records,
+    cell_of,
+    evaluate_tables,
+    mark_differences,
+    reciprocal_ranks,
+    report_vectors,
+)
+from cxr_mtl.retrieval.protocols import PROTOCOLS
+from cxr_mtl.retrieval.relevance import same_label
+
+DIRECTIONS = ("image_to_text", "text_to_image")
+TABLE_PROTOCOLS = ("fused", "cross_modal")
+BOOTSTRAP = Bootstrap(40, seed=0, resamples=100)
+TEXTS = [f"report {i}" for i in range(40)]
+HEADINGS = [["normal"] if i % 2 == 0 else ["Opacity/lung"] for i in range(40)]
+MODEL_ROLES = {
+    "fine_tuned": "fine_tuned",
+    "biomedclip": "biomedclip",
+    "clip": "clip",
+    "demo-biomed": "biomedclip",
+    "demo-general": "clip",
+}
+
+
+def table_records(*arguments):
+    return evaluate_tables(*arguments)[0]
+
+
+def pairs(seed, n=40, d=8, agreement=1.0):
+    """Image and report embeddings that agree more or less, with balanced labels."""
+    rng = np.random.default_rng(seed)
+    shared = agreement * rng.standard_normal((n, d))
+    images, texts = (shared + rng.standard_normal((n, d)) for _ in range(2))
+    return images, texts, np.arange(n) % 2
+
+
+def unit(x):
+    return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+
+def chosen(records, **wanted):
+    return [r for r in records if all(r[key] == value for key, value in wanted.items())]
+
+
+def only(records, **wanted):
+    found = chosen(records, **wanted)
+    assert len(found) == 1, wanted
+    return found[0]
+
+
+def by_loops(images, texts, labels, direction, protocol):
+    """Every value of the tables from plain float64 products and one sort per query."""
+    v, t = unit(images), unit(texts)
+    queries, others = (v, t) if direction == "image_to_text" else (t, v)
+    items = unit((v + t) / 2) if protocol == "fused" else others
+    rankings, values = [], {}
+    for query in queries:
+        rankings.append(sorted(range(len(items)), key=lambda i: -(query @ items[i])))
+    top = np.array([q @ items[ranking[0]] for q, ranking in zip(queries, rankings, strict=True)])
+    for k in (1, 3, 5, 10):
+        found = [ranking[:k] for ranking in rankings]
+        values["accuracy", k] = np.mean([i in best for i, best in enumerate(found)])
+        values["similarity", k] = np.mean(
+            [np.mean([q @ items[i] for i in best]) for q, best in zip(queries, found, strict=True)]
+        )
+        values["precision", k] = np.mean(
+            [labels[i] in labels[best] for i, best in enumerate(found)]
+        )
+    predicted = [labels[ranking[0]] for ranking in rankings]
+    values["f1", None] = f1_score(labels, predicted)
+    values["roc_auc", None] = roc_auc_score(labels, top)
+    values["map", None] = average_precision_score(labels, top)
+    ranks = [ranking.index(i) + 1 for i, ranking in enumerate(rankings)]
+    values["mrr", None] = np.mean([1 / rank for rank in ranks])
+    values["median_rank", None] = np.median(ranks)
+    values["mean_rank", None] = np.mean(ranks)
+    values |= {("recall", k): values["accuracy", k] for k in (1, 5, 10)}
+    return values
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_every_value_is_the_plain_computation(seed):
+    images, texts, labels = pairs(seed)
+    records = table_records(images, texts, labels, "fine_tuned", MODEL_ROLES, BOOTSTRAP)
+    expected = {
+        key: by_loops(images, texts, labels, *key) for key in product(DIRECTIONS, TABLE_PROTOCOLS)
+    }
+    for r in records:
+        value = expected[r["direction"], r["protocol"]][r["metric"], r["k"]]
+        assert r["value"] == pytest.approx(value, abs=1e-6), r
+
+
+@pytest.mark.parametrize("protocol", TABLE_PROTOCOLS)
+def test_records_are_exactly_the_rows_of_the_papers_tables(protocol):
+    records = table_records(*pairs(0), "fine_tuned", None, BOOTSTRAP)
+    names = ["table", "direction", "protocol", "model", "metric", "k"]
+    assert all(list(r) == [*names, "value", "low", "high", "paper"] for r in records)
+    for table in (1, 2, 3):
+        ours = {
+            (r["direction"], r["metric"] if r["k"] is None else f"{r['metric']}@{r['k']}")
+            for r in chosen(records, table=table, protocol=protocol)
+        }
+        papers = PAPER_TABLES[f"table_{table}"]
+        assert ours == {(direction, row) for direction in papers for row in papers[direction]}
+    keys = [(r["table"], r["direction"], r["protocol"], r["metric"], r["k"]) for r in records]
+    assert len(keys) == len(set(keys)) == 2 * (16 + 11 + 11) + 2 * 6
+
+
+def test_strict_metrics_belong_to_no_table_and_to_cross_modal_only():
+    extra = chosen(table_records(*pairs(0), "clip", MODEL_ROLES, BOOTSTRAP), table=None)
+    rows = [("recall", 1), ("recall", 5), ("recall", 10)]
+    rows += [("mrr", None), ("median_rank", None), ("mean_rank", None)]
+    assert [(r["metric"], r["k"]) for r in extra] == 2 * rows
+    assert {r["protocol"] for r in extra} == {"cross_modal"}
+
+
+def test_an_interval_is_the_quantiles_of_the_metric_of_resampled_queries():
+    images, texts, labels = pairs(2)
+    records = table_records(images, texts, labels, "m", None, BOOTSTRAP)
+    scores = unit(images) @ unit(texts).T
+    top, nearest = scores.max(axis=1), scores.argmax(axis=1)
+    ranks = 1 + (scores > np.diag(scores)[:, None]).sum(axis=1)
+    of_queries = {
+        "recall": lambda q: np.mean(ranks[q] <= 5),
+        "mrr": lambda q: np.mean(1 / ranks[q]),
+        "median_rank": lambda q: np.median(ranks[q]),
+        "mean_rank": lambda q: np.mean(ranks[q]),
+        "f1": lambda q: f1_score(labels[q], labels[nearest][q]),
+        "roc_auc": lambda q: roc_auc_score(labels[q], top[q]),
+        "map": lambda q: average_precision_score(labels[q], top[q]),
+    }
+    for metric, value_of in of_queries.items():
+        draws = [value_of(np.repeat(np.arange(40), counts)) for counts in BOOTSTRAP.counts]
+        wanted = {"protocol": "cross_modal", "direction": "image_to_text", "metric": metric}
+        record = only(records, **wanted, k=5 if metric == "recall" else None)
+        assert (record["low"], record["high"]) == pytest.approx(
+            tuple(np.quantile(draws, (0.025, 0.975))), abs=1e-6
+        )
+        assert record["low"] <= record["value"] <= record["high"]
+
+
+@pytest.mark.parametrize(
+    ("model", "accuracy", "auc"),
+    [
+        ("fine_tuned", 0.938, 0.324),
+        ("biomedclip", 0.948, 0.270),
+        ("demo-biomed", 0.948, 0.270),
+        ("clip", 0.838, 0.539),
+        ("demo-general", 0.838, 0.539),
+    ],
+)
+def test_the_papers_numbers_stand_beside_the_model_that_stands_for_theirs(model, accuracy, auc):
+    records = table_records(*pairs(0), model, MODEL_ROLES, BOOTSTRAP)
+    first = only(
+        records, table=1, direction="image_to_text", protocol="fused", metric="accuracy", k=1
+    )
+    last = only(records, table=3, protocol="fused", metric="roc_auc")
+    assert (first["paper"], last["paper"]) == (accuracy, auc)
+    assert all(r["paper"] is not None for r in chosen(records, protocol="fused"))
+    assert all(r["paper"] is None for r in chosen(records, protocol="cross_modal"))
+
+
+@pytest.mark.parametrize(("model", "roles"), [("fine_tuned", None), ("mine", MODEL_ROLES)])
+def test_no_paper_value_without_a_role(model, roles):
+    records = table_records(*pairs(0), model, roles, BOOTSTRAP)
+    assert all(r["paper"] is None for r in records)
+
+
+def test_equal_reports_share_their_hit_though_rounding_parts_their_embeddings():
+    images, _, labels = pairs(0)
+    images[1::2] = images[::2]
+    texts = images.copy()
+    texts[1::2] += 6e-7 * np.random.default_rng(1).standard_normal((20, 8))
+    strict = table_records(images, texts, labels, "twins", None, BOOTSTRAP)
+    twins = [f"report {i // 2}" for i in range(40)]
+    by_protocol = protocol_records(images, texts, labels, twins, None, "twins", None)
+    by_protocol = chosen(by_protocol, protocol="cross_modal", relevance="own_study")
+    for direction, records in product(DIRECTIONS, (chosen(strict, table=None), by_protocol)):
+        wanted = {"table": None, "direction": direction}
+        assert only(records, metric="recall", k=1, **wanted)["value"] == pytest.approx(0.5)
+        assert only(records, metric="mrr", **wanted)["value"] == pytest.approx(0.75)
+        assert only(records, metric="median_rank", **wanted)["value"] == pytest.approx(1.5)
+        ranks = reciprocal_ranks(images, texts, direction)
+        np.testing.assert_allclose(ranks, 0.75)
+
+
+def test_values_ignore_the_order_of_studies_and_the_length_of_embeddings():
+    images, texts, labels = pairs(3)
+    order = np.random.default_rng(0).permutation(len(labels))
+    before = table_records(images, texts, labels, "m", None, BOOTSTRAP)
+    after = table_records(7 * images[order], texts[order] / 3, labels[order], "m", None, BOOTSTRAP)
+    for a, b in zip(before, after, strict=True):
+        free = {"value": 0, "low": 0, "high": 0}
+        assert a | free == b | free
+        assert a["value"] == pytest.approx(b["value"], abs=1e-6)
+
+
+def test_reciprocal_ranks_average_to_the_mrr_of_the_tables():
+    images, texts, labels = pairs(4)
+    records = table_records(images, texts, labels, "m", None, BOOTSTRAP)
+    for direction in DIRECTIONS:
+        ranks = reciprocal_ranks(images, texts, direction)
+        assert ranks.shape == (40,)
+        mrr = only(records, metric="mrr", direction=direction)["value"]
+        assert ranks.mean() == pytest.approx(mrr)
+
+
+def test_protocol_records_of_the_own_study_are_those_of_the_tables():
+    data = pairs(5)
+    tables = table_records(*data, "m", None, BOOTSTRAP)
+    by_protocol = protocol_records(*data, TEXTS, HEADINGS, "m", BOOTSTRAP)
+    same = (("recall", 1), ("recall", 10), ("mrr", None), ("median_rank", None))
+    for (metric, k), direction in product(same, DIRECTIONS):
+        wanted = {"direction": direction, "protocol": "cross_modal", "metric": metric, "k": k}
+        ours = only(by_protocol, relevance="own_study", **wanted)
+        theirs = only(tables, table=None, **wanted)
+        for key in ("value", "low", "high"):
+            assert ours[key] == pytest.approx(theirs[key]), (metric, key)
+
+
+def test_every_protocol_has_its_measures_and_the_own_item_only_where_it_is_searched():
+    records = protocol_records(*pairs(0), TEXTS, HEADINGS, "m", BOOTSTRAP)
+    by_relevance = [("same_text", "hit", 10), ("same_label", "hit", 10)]
+    by_relevance += [("same_label", "precision", 10), ("same_label", "r_precision", None)]
+    by_relevance += [("same_label", "map", None), ("mesh_overlap", "ndcg", 10)]
+    own = [("own_study", "recall", 1), ("own_study", "recall", 10), ("own_study", "mrr", None)]
+    own += [("own_study", "median_rank", None), ("same_text", "hit", 1)]
+    own += [("same_text", "mrr", None), ("same_text", "median_rank", None)]
+    for protocol in PROTOCOLS:
+        within = "_to_" in protocol
+        for direction in (protocol,) if within else DIRECTIONS:
+            rows = [
+                (r["relevance"], r["metric"], r["k"])
+                for r in chosen(records, protocol=protocol, direction=direction)
+            ]
+            assert rows == (by_relevance if within else own + by_relevance)
+    assert len(records) == 6 * 13 + 2 * 6
+
+
+def test_without_headings_nothing_is_said_about_mesh():
+    records = protocol_records(*pairs(0), TEXTS, None, "m", BOOTSTRAP)
+    assert {r["relevance"] for r in records} == {"own_study", "same_text", "same_label"}
+
+
+def test_a_query_without_another_report_of_its_words_is_undefined_within_a_modality():
+    data, texts = pairs(0), ["clear lungs", "Clear  lungs", *TEXTS[2:]]
+    records = protocol_records(*data, texts, None, "m", BOOTSTRAP)
+    some = only(records, protocol="text_to_text", relevance="same_text")
+    assert some["undefined_queries"] == 38
+    assert some["value"] in (0, 0.5, 1)
+    none = protocol_records(*data, TEXTS, None, "m", BOOTSTRAP)
+    none = only(none, protocol="text_to_text", relevance="same_text")
+    assert none["undefined_queries"] == 40
+    assert (none["value"], none["low"], none["high"]) == (None, None, None)
+    assert all("undefined_queries" not in r for r in chosen(records, protocol="cross_modal"))
+
+
+def test_duplicates_count_as_hits_by_text_and_not_by_study():
+    images, _, labels = pairs(0)
+    texts = np.roll(images, 20, axis=0)
+    words = [f"report {i % 20}" for i in range(40)]
+    records = protocol_records(images, texts, labels, words, None, "m", None)
+    wanted = {"protocol": "cross_modal", "direction": "image_to_text", "k": 1}
+    assert only(records, relevance="same_text", metric="hit", **wanted)["value"] == 1
+    assert only(records, relevance="own_study", metric="recall", **wanted)["value"] == 0
+
+
+def test_chance_is_exact():
+    records = chance_records(np.arange(40) % 2, ["same", "same", *TEXTS[2:]], HEADINGS)
+    assert {r["model"] for r in records} == {"chance"}
+    assert all(r["low"] is None and r["high"] is None for r in records)
+    harmonic = sum(1 / rank for rank in range(1, 41))
+    for protocol, direction in product(PROTOCOLS[:3], DIRECTIONS):
+        own = {"protocol": protocol, "direction": direction, "relevance": "own_study"}
+        assert only(records, **own, metric="recall", k=1)["value"] == pytest.approx(1 / 40)
+        assert only(records, **own, metric="recall", k=10)["value"] == pytest.approx(10 / 40)
+        assert only(records, **own, metric="mrr")["value"] == pytest.approx(harmonic / 40)
+        assert only(records, **own, metric="median_rank")["value"] == pytest.approx(20.5)
+    by_label = {"relevance": "same_label", "metric": "precision"}
+    across = only(records, protocol="cross_modal", direction="image_to_text", **by_label)
+    within = only(records, protocol="image_to_image", **by_label)
+    assert across["value"] == pytest.approx(20 / 40)
+    assert within["value"] == pytest.approx(19 / 39)
+
+
+def test_chance_has_the_clinical_relevance_too():
+    by_label = same_label(np.arange(40) % 2)
+    records = chance_records(np.arange(40) % 2, TEXTS, None, by_label)
+    found = chosen(records, relevance="clinical")
+    assert len(found) == 2 * 3 + 2
+    wanted = {"protocol": "cross_modal", "direction": "image_to_text"}
+    assert only(found, **wanted)["value"] == pytest.approx(0.5)
+
+
+def test_the_ceiling_is_what_duplicate_reports_leave():
+    texts = ["a", "A ", "a", "b", "b", *(f"report {i}" for i in range(5))]
+    records = ceiling_records(texts)
+    for direction in DIRECTIONS:
+        own = {"protocol": "cross_modal", "direction": direction, "relevance": "own_study"}
+        top = only(records, **own, metric="recall", k=1)["value"]
+        assert top == pytest.approx(duplicate_ceiling(texts)) == pytest.approx(0.7)
+        assert only(records, **own, metric="recall", k=10)["value"] == pytest.approx(1)
+        mrr = (3 * (1 + 1 / 2 + 1 / 3) / 3 + 2 * (1 + 1 / 2) / 2 + 5) / 10
+        assert only(records, **own, metric="mrr")["value"] == pytest.approx(mrr)
+    assert {record["metric"] for record in records} == {"recall", "mrr"}
+    assert len(records) == 2 * 3
+
+
+def test_equal_reports_of_different_labels_bound_what_can_be_known_of_the_label():
+    """Ten reports of label 0 and ten of 1 alone, and one report that two 0 and one 1 share."""
+    labels = np.array([0, 1] * 10 + [0, 0, 1])
+    texts = [f"report {i}" for i in range(20)] + ["shared"] * 3
+    records = relevance_ceiling_records(labels, texts, None)
+    label = {"protocol": "cross_modal", "relevance": "same_label", "k": 10}
+    # Ten pure reports of each label fill the first ten places of an image ...
+    image = {**label, "direction": "image_to_text"}
+    assert only(records, **image, metric="precision")["value"] == pytest.approx(1)
+    # ... but the one report is right for the two of its three studies that the most share.
+    report = {**label, "direction": "text_to_image"}
+    assert only(records, **report, metric="precision")["value"] == pytest.approx(22 / 23)
+    text = {"relevance": "same_text", "metric": "mrr"}
+    assert {r["value"] for r in records if text.items() <= r.items()} == {1}
+    assert "own_study" not in {r["relevance"] for r in records}
+
+
+def test_inflation_is_the_ratio_of_the_two_mrr_and_its_interval_that_of_resampled_queries():
+    images, texts, _ = pairs(0, d=64, agreement=0.3)
+    records = inflation_records(images, texts, "noise", BOOTSTRAP)
+    v, t = unit(images), unit(texts)
+    for record, (queries, items) in zip(records, [(v, t), (t, v)], strict=True):
+        ranks = [
+            1 + (scores > np.diag(scores)[:, None]).sum(axis=1)
+            for scores in (queries @ unit(v + t).T, queries @ items.T)
+        ]
+        fused, strict = 1 / np.array(ranks)
+        assert record["value"] == pytest.approx(fused.mean() / strict.mean())
+        assert record["value"] > 2
+        ratios = []
+        for counts in BOOTSTRAP.counts:
+            drawn = np.repeat(np.arange(40), counts)
+            ratios.append(fused[drawn].mean() / strict[drawn].mean())
+        ends = tuple(np.quantile(ratios, (0.025, 0.975)))
+        assert (record["low"], record["high"]) == pytest.approx(ends)
+    about = {"table": None, "protocol": "fused", "model": "noise", "metric": "mrr_inflation"}
+    about |= {"k": None, "relevance": "own_study", "paper": None}
+    assert all(about.items() <= record.items() for record in records)
+    assert [record["direction"] for record in records] == list(DIRECTIONS)
+
+
+def test_inflation_worked_by_hand():
+    images, texts = np.array([[1.0, 0], [0, 1]]), np.array([[0, 1.0], [0.8, 0.6]])
+    # Across, every query ranks its own item second: 0 and 0.6 behind 0.8 and 1. Fused, the images
+    # rank it first, 0.71 and 0.89 ahead of 0.45 and 0.71, and the reports second again, 0.71 and
+    # 0.89 behind 0.89 and 0.99.
+    records = inflation_records(images, texts, "m", Bootstrap(2, seed=0, resamples=100))
+    assert [record["value"] for record in records] == pytest.approx([2, 1])
+
+
+def test_a_random_order_is_inflated_by_nothing():
+    equal = np.ones((40, 1))
+    for record in inflation_records(equal, equal, "chance", BOOTSTRAP):
+        assert (record["value"], record["low"], record["high"]) == pytest.approx((1, 1, 1))
+
+
+def spoiled(value):
+    images, texts, labels = pairs(0)
+    texts[3] = value
+    return images, texts, labels
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (spoiled(np.nan), "vector 3 of 40 holds NaN"),
+        (spoiled(0), "vector 3 of 40 is all zeros"),
+        ((pairs(0)[0], pairs(0)[1][:39], pairs(0)[2]), r"\[40, 8\].*\[39, 8\]"),
+        ((*pairs(0)[:2], np.arange(39) % 2), r"40 studies have labels of shape \[39\]"),
+        ((*pairs(0)[:2], np.zeros(40, int)), "all 40 test studies have the label 0"),
+        ((*pairs(0)[:2], np.ones(40, int)), "all 40 test studies have the label 1"),
+        ((*pairs(0)[:2], np.arange(40) % 2 - 1), "20 of 40 labels are neither 0 nor 1"),
+        (pairs(0, n=9), "holds 9 studies and the tables go to k = 10"),
+    ],
+)
+def test_data_that_cannot_be_evaluated_are_refused_before_any_number(data, sentence, monkeypatch):
+    monkeypatch.setattr("cxr_mtl.retrieval.protocols.Search.scores", None)
+    with pytest.raises(InputError, match=sentence):
+        table_records(*data, "fine_tuned", MODEL_ROLES, BOOTSTRAP)
+    with pytest.raises(InputError, match=sentence):
+        protocol_records(*data, TEXTS, HEADINGS, "fine_tuned", BOOTSTRAP)
+
+
+@pytest.mark.parametrize(
+    ("texts", "headings", "sentence"),
+    [
+        (TEXTS[1:], HEADINGS, "40 studies have 39 reports"),
+        (TEXTS, HEADINGS[1:], "40 studies have 39 lists of headings"),
+    ],
+)
+def test_reports_or_headings_of_other_studies_are_refused(texts, headings, sentence):
+    with pytest.raises(InputError, match=sentence):
+        protocol_records(*pairs(0), texts, headings, "m", BOOTSTRAP)
+
+
+def test_a_bootstrap_of_another_test_set_is_refused():
+    with pytest.raises(InputError, match="39 studies"):
+        table_records(*pairs(0), "m", None, Bootstrap(39, seed=0, resamples=100))
+    with pytest.raises(InputError, match="draws from 39 studies, not from 40"):
+        inflation_records(*pairs(0)[:2], "m", Bootstrap(39, seed=0, resamples=100))
+
+
+@pytest.mark.parametrize("texts", [[], ["one"]])
+def test_a_ceiling_of_fewer_than_two_reports_is_refused(texts):
+    with pytest.raises(InputError, match="at least"):
+        ceiling_records(texts)
+
+
+def test_the_values_of_each_query_have_the_records_means():
+    records, values = evaluate_tables(*pairs(0), "m", None, BOOTSTRAP)
+    means = {cell_of(r): r["value"] for r in records}
+    assert {cell: v.mean() for cell, v in values.items()} == pytest.approx(
+        {cell: means[cell] for cell in values}
+    )
+    without = {cell.metric for cell in means if cell not in values}
+    assert without == {"f1", "roc_auc", "map", "median_rank"}
+
+
+def record(model, cell):
+    return {"model": model, "value": 0.0, **cell._asdict()}
+
+
+@pytest.fixture
+def case():
+    rng = np.random.default_rng(0)
+    cells = [
+        Cell(table, "image_to_text", protocol, "accuracy", k)
+        for table, protocol in ((1, "fused"), (1, "cross_modal"))
+        for k in (1, 3)
+    ]
+    values = {m: {cell: rng.random(40) + (m == "a") / 5 for cell in cells} for m in "abc"}
+    records = [record(model, cell) for model in values for cell in cells]
+    return records, values, cells
+
+
+def test_each_p_is_that_of_the_paired_test_of_its_cell(case):
+    records, values, _ = case
+    marked = mark_differences(records, values, "a", seed=3)
+    for found in marked:
+        if found["model"] == "a":
+            assert "p" not in found
+        else:
+            cell = Cell(*(found[key] for key in Cell._fields))
+            alone = paired_test(values["a"][cell], values[found["model"]][cell], seed=3)
+            assert found["p_raw"] == alone
+
+
+def test_holm_adjusts_over_one_protocol_and_tests_a_quantity_of_two_names_once(case):
+    records, values, cells = case
+    for cell in cells:
+        twin = cell._replace(table=None, metric="recall")
+        for model in values:
+            values[model][twin] = values[model][cell]
+            records.append(record(model, twin))
+    marked = [r for r in mark_differences(records, values, "a", seed=3) if "p" in r]
+    for protocol, tests in (("fused", 4), ("cross_modal", 4)):
+        family = {(r["model"], r["k"]): r for r in marked if r["protocol"] == protocol}
+        assert len(family) == tests
+        raw = [r["p_raw"] for r in family.values()]
+        assert [r["p"] for r in family.values()] == pytest.approx(holm(raw))
+
+
+def test_similarities_are_not_tested(case):
+    records, values, cells = case
+    similar = cells[0]._replace(metric="similarity")
+    for model in values:
+        values[model][similar] = values[model][cells[0]]
+    found = mark_differences([*records, record("b", similar)], values, "a", seed=0)
+    assert "p" not in found[-1]
+
+
+def test_a_record_without_values_of_each_query_is_left_as_it_is(case):
+    records, values, _ = case
+    pooled = {**records[-1], "metric": "f1"}
+    assert mark_differences([*records, pooled], values, "a", seed=0)[-1] == pooled
+
+
+TWIN_TEXTS = ["Clear lungs.", "clear  LUNGS.", "Effusion.", *(f"Finding {i}." for i in range(17))]
+LABELS = np.array([0, 1] * 10)
+
+
+def values(model, **wanted):
+    return {
+        (r["direction"], r["metric"], r["k"]): r["value"]
+        for r in bound_records(LABELS, TWIN_TEXTS)
+        if r["model"] == model and all(r[key] == value for key, value in wanted.items())
+    }
+
+
+@pytest.mark.parametrize("protocol", ["fused", "cross_modal"])
+def test_chance_is_the_closed_form(protocol):
+    found = values(CHANCE, protocol=protocol)
+    for k in (1, 3, 5, 10):
+        assert found["image_to_text", "accuracy", k] == pytest.approx(k / 20)
+        hit = 1 - hypergeom.pmf(0, 20, 10, k)
+        assert found["image_to_text", "precision", k] == pytest.approx(hit)
+    assert found["image_to_text", "roc_auc", None] == 0.5
+    assert found["image_to_text", "map", None] == 0.5
+
+
+def test_chance_of_the_rank_is_the_middle():
+    found = values(CHANCE, protocol="cross_modal", table=None)
+    assert found["text_to_image", "mean_rank", None] == 10.5
+    harmonic = sum(1 / place for place in range(1, 21)) / 20
+    assert found["text_to_image", "mrr", None] == pytest.approx(harmonic)
+
+
+def test_the_ceiling_is_that_of_the_duplicates():
+    found = values(CEILING, table=1)
+    assert found["text_to_image", "accuracy", 1] == pytest.approx(duplicate_ceiling(TWIN_TEXTS))
+    assert found["text_to_image", "accuracy", 3] == 1
+
+
+def test_a_search_may_have_a_lower_median_rank_than_the_ceiling_and_so_it_bounds_none():
+    reports = report_vectors([*"abcd", *6 * "e"])
+    tilt = 0.1 * np.maximum(np.arange(10) - 4, 0)[:, None]  # Parts the images of equal reports.
+    queries, parted = np.hstack([reports, 0 * tilt]), np.hstack([reports, tilt])
+    medians, means = [], []
+    for images in (queries, parted):
+        records = evaluate_tables(images, queries, LABELS[:10], "m", None, None)[0]
+        found = {r["metric"]: r["value"] for r in records if r["direction"] == "text_to_image"}
+        medians.append(found["median_rank"])
+        means.append(found["mean_rank"])
+    assert medians == [3.5, 1.5]
+    assert means == [2.5, 2.5]
+    metrics = {metric for _, metric, _ in values(CEILING)}
+    assert metrics == {"accuracy", "recall", "mrr", "mean_rank"}
+
+
+def test_report_vectors_are_equal_for_equal_words_and_only_then():
+    vectors = report_vectors(TWIN_TEXTS)
+    assert vectors.shape == (20, 64)
+    same = (vectors[:, None] == vectors).all(axis=2)
+    expected = np.eye(20, dtype=bool)
+    expected[0, 1] = expected[1, 0] = True
+    np.testing.assert_array_equal(same, expected)

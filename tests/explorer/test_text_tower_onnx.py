@@ -1,0 +1,121 @@
+"""The exported text tower is the tower: equal embeddings at every length, padded and cut."""
+
+from copy import deepcopy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from cxr_mtl.base.errors import InputError
+from cxr_mtl.explorer import text_tower_onnx
+from cxr_mtl.explorer.text_tower_onnx import (
+    OnnxTextTower,
+    export_text_tower,
+    obstacle,
+    token_ids,
+    tokenizer_card,
+)
+from cxr_mtl.models.backbones import load_backbone
+
+TEXTS = [
+    "Clear.",
+    "Large right [PAD] pleural effusion, [MASK] and é.",
+    "The heart is normal in size. " * 60,
+    "No acute disease.",
+]
+
+
+@pytest.fixture(scope="module")
+def loaded(untrained_folder):
+    return load_backbone(f"local-dir:{untrained_folder}")
+
+
+@pytest.fixture(scope="module")
+def onnx(loaded):
+    return export_text_tower(loaded)
+
+
+@pytest.fixture(scope="module")
+def expected(loaded):
+    with torch.inference_mode():
+        embedded = loaded.model.encode_text(loaded.tokenize(TEXTS)).double().numpy()
+    return embedded / np.linalg.norm(embedded, axis=1, keepdims=True)
+
+
+def test_padded_texts_get_the_unit_embeddings_of_the_whole_model(loaded, onnx, expected):
+    ids = loaded.tokenize(TEXTS)
+    assert int((ids[2] != 0).sum()) == loaded.tokenize.context_length  # one is cut
+    embedded = OnnxTextTower(onnx).embed(ids)
+    assert embedded.dtype == np.float32
+    np.testing.assert_allclose(embedded, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("row", range(len(TEXTS)))
+def test_a_text_without_padding_gets_the_same_embedding(loaded, onnx, expected, row):
+    ids = torch.tensor([token_ids(loaded, TEXTS[row])])
+    np.testing.assert_allclose(OnnxTextTower(onnx).embed(ids)[0], expected[row], atol=1e-5)
+
+
+def test_batches_do_not_move_an_embedding(loaded, onnx, monkeypatch):
+    ids, tower = loaded.tokenize(TEXTS), OnnxTextTower(onnx)
+    whole = tower.embed(ids)
+    monkeypatch.setattr(text_tower_onnx, "BATCH", 3)
+    np.testing.assert_allclose(tower.embed(ids), whole, atol=1e-6)
+
+
+def test_a_text_is_its_tokens_between_the_special_ones_cut_to_the_context(loaded):
+    ids = token_ids(loaded, "No acute disease.")
+    vocabulary = tokenizer_card(loaded.tokenize)["vocabulary"]
+    pieces = [vocabulary[number] for number in ids]
+    assert (pieces[0], pieces[-1]) == ("[CLS]", "[SEP]")
+    assert "".join(pieces[1:-1]).replace("##", "") == "noacutedisease."
+    assert len(token_ids(loaded, TEXTS[2])) == loaded.tokenize.context_length
+
+
+def test_a_card_lists_every_piece_at_its_id_and_the_special_ones(loaded):
+    card = tokenizer_card(loaded.tokenize)
+    ids = loaded.tokenize.tokenizer.get_vocab()
+    assert {piece: number for number, piece in enumerate(card["vocabulary"])} == ids
+    assert card["special"] == {"pad": 0, "unk": 1, "cls": 2, "sep": 3}
+    assert (card["context"], card["lowercase"]) == (128, True)
+
+
+def test_the_file_says_nothing_of_where_it_was_made(onnx):
+    for trace in (b"site-packages", b".py", b"stack_trace"):
+        assert trace not in onnx
+
+
+def test_a_tower_too_large_for_a_page_is_refused_in_one_sentence(loaded, monkeypatch):
+    monkeypatch.setattr(text_tower_onnx, "LARGEST", 100_000)
+    assert "MB of weights" in obstacle(loaded)
+    with pytest.raises(InputError, match=r"cannot be exported: it holds .* leave it out"):
+        export_text_tower(loaded)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("lowercase", False),
+        ("strip_accents", False),
+        ("clean_text", False),
+        ("handle_chinese_chars", False),
+    ],
+)
+def test_a_tokenizer_that_reads_letters_otherwise_is_an_obstacle(loaded, name, value):
+    tokenize = deepcopy(loaded.tokenize)
+    setattr(tokenize.tokenizer.backend_tokenizer.normalizer, name, value)
+    assert "lower-casing BERT" in obstacle(replace(loaded, tokenize=tokenize))
+
+
+def test_padding_by_another_number_than_0_is_an_obstacle(loaded):
+    tokenize = deepcopy(loaded.tokenize)
+    tokenize.tokenizer.pad_token = "[UNK]"
+    assert "lower-casing BERT" in obstacle(replace(loaded, tokenize=tokenize))
+
+
+def test_another_tokenizer_or_tower_is_an_obstacle(loaded):
+    assert obstacle(loaded) is None
+    assert "lower-casing BERT" in obstacle(replace(loaded, tokenize=lambda texts: texts))
+    assert "lower-casing BERT" in obstacle(replace(loaded, model=nn.Linear(2, 2)))

@@ -1,0 +1,509 @@
+"""The driver: runs what is stale and nothing else, and says what failed."""
+
+import errno
+import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import nbformat
+import papermill
+import psutil
+import pytest
+from rich.console import Console
+
+from cxr_mtl.base.errors import InputError
+from cxr_mtl.base.fingerprints import digest
+from cxr_mtl.runs import driver as book
+from cxr_mtl.runs import stages
+from cxr_mtl.runs.driver import chapter_states, run_chapters, run_side_by_side
+from cxr_mtl.runs.execution import ChapterError
+from cxr_mtl.runs.run import Run
+from cxr_mtl.runs.stage_runner import StageRunner
+
+HEADER = """\
+# ---
+# jupyter:
+#   kernelspec: {display_name: Python 3, language: python, name: python3}
+#   cxr_mtl: {needs: [%s], leaves: [%s]}
+# ---
+# %%%% [markdown]
+# # A chapter
+# %%%% tags=["parameters"]
+run_dir: str = "runs/demo"  # folder of the run
+"""
+DATA = (
+    HEADER % ("", "studies.txt")
+    + """\
+dataset: str = "phantom"  # which data
+count: int = 3  # how many studies
+# %%
+import sys
+from pathlib import Path
+
+Path(run_dir, "studies.txt").write_text("s" * count)
+sys.executable
+"""
+)
+MODEL = (
+    HEADER % ("studies.txt", "model")
+    + """\
+lr: float = 1e-4  # learning rate
+how: str = "well"  # how it ends
+# %%
+import os
+from pathlib import Path
+
+class InputError(ValueError): ...
+
+print("begun")
+# %%
+if how == "bad input":
+    raise InputError("pairs.csv: row 3 has label 7: labels are 0 or 1")
+if how == "bug":
+    1 / 0
+if how == "killed" and not Path(run_dir, "checkpoint").exists():
+    Path(run_dir, "checkpoint").write_text("1")
+    os.kill(os.getpid(), 9)
+if how != "empty-handed":
+    Path(run_dir, "model").mkdir(exist_ok=True)
+    Path(run_dir, "model", "weights").write_text(f"{lr}")
+"""
+)
+QUIET = Console(quiet=True)
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory):
+    """A repository of two chapters, both executed with `lr` from the profile."""
+    root = tmp_path_factory.mktemp("a study")
+    (root / "book/profiles").mkdir(parents=True)
+    (root / "book/01_data.py").write_text(DATA)
+    (root / "book/02_model.py").write_text(MODEL)
+    (root / "book/profiles/demo.yml").write_text("lr: 1.0e-3\n")
+    (root / "requirements.lock").write_text("numpy==1\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        run_chapters(console=QUIET)
+    return root
+
+
+@pytest.fixture
+def study(executed, tmp_path, monkeypatch):
+    """A copy of that repository, and the current directory."""
+    root = tmp_path / "a study"
+    shutil.copytree(executed, root)
+    monkeypatch.chdir(root)
+    return root
+
+
+def edit(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_an_executed_copy_shows_the_values_it_was_run_with(study):
+    notebook = nbformat.read("runs/demo/02_model.ipynb", as_version=4)
+    cell = next(cell for cell in notebook.cells if cell.metadata.get("tags") == ["parameters"])
+    assert "lr: float = 0.001  # learning rate" in cell.source
+    assert (study / "runs/demo/model/weights").read_text() == "0.001"
+
+
+def test_chapters_run_in_this_python(study):
+    notebook = nbformat.read("runs/demo/01_data.ipynb", as_version=4)
+    assert notebook.cells[-1].outputs[0].data["text/plain"] == repr(sys.executable)
+
+
+def test_the_manifest_tells_how_a_stage_was_run(study):
+    record = Run("runs/demo").manifest["02_model"]
+    assert record["parameters"] == {"run_dir": "runs/demo", "lr": 0.001, "how": "well"}
+    assert record["parts"]["needs"] == {"studies.txt": digest(study / "runs/demo/studies.txt")}
+    assert record["left"] == {"model": digest(study / "runs/demo/model")}
+    assert record["wall_seconds"] > 0
+    assert record["versions"]["python"]
+    assert record["hardware"]["cores"]
+    assert record["started"] <= record["finished"]
+
+
+def test_nothing_changed_nothing_executed(study, monkeypatch):
+    monkeypatch.setattr(papermill, "execute_notebook", None)
+    assert [outcome.reason for outcome in run_chapters(console=QUIET)] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("# # A chapter", "# # Better prose"), ("import os", "# why\nimport os"), ("# how", "# So")],
+)
+def test_prose_and_comments_leave_a_chapter_fresh(study, old, new):
+    edit(study / "book/02_model.py", old, new)
+    assert chapter_states() == {"01_data": None, "02_model": None}
+
+
+def test_a_code_edit_makes_its_chapter_stale(study):
+    edit(study / "book/02_model.py", '"begun"', '"started"')
+    assert chapter_states() == {"01_data": None, "02_model": "its code changed"}
+
+
+def test_a_parameter_makes_the_chapters_that_take_it_stale(study):
+    assert chapter_states(overrides=["lr=5e-4"])["02_model"] == "the parameter lr changed"
+    edit(study / "book/profiles/demo.yml", "lr", "count: 4\nlr")
+    assert chapter_states()["01_data"] == "the parameter count changed"
+
+
+def test_a_default_that_the_profile_replaces_leaves_a_chapter_fresh(study):
+    edit(study / "book/02_model.py", "lr: float = 1e-4", "lr: float = 1e-5")
+    assert chapter_states()["02_model"] is None
+
+
+def test_a_needed_file_makes_its_user_stale_and_a_left_file_its_maker(study):
+    (study / "runs/demo/studies.txt").write_text("other")
+    assert chapter_states() == {
+        "01_data": "studies.txt was changed since",
+        "02_model": "studies.txt changed",
+    }
+
+
+@pytest.mark.parametrize(
+    ("lost", "reason"),
+    [
+        ("model/weights", "model was changed since"),
+        ("model", "model is missing"),
+        ("02_model.ipynb", "not run yet"),
+    ],
+)
+def test_a_lost_output_makes_its_chapter_stale(study, lost, reason):
+    path = study / "runs/demo" / lost
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert chapter_states() == {"01_data": None, "02_model": reason}
+
+
+def test_the_lock_file_makes_every_chapter_stale(study):
+    (study / "requirements.lock").write_text("numpy==2\n")
+    assert set(chapter_states().values()) == {"requirements.lock changed"}
+
+
+def test_the_library_makes_the_chapters_that_import_it_stale(study, monkeypatch):
+    def imports(notebook, library):
+        return {"cxr_mtl/training/trainer.py": "other"} if "lr" in str(notebook) else {}
+
+    monkeypatch.setattr(stages, "library_sources", imports)
+    assert chapter_states() == {"01_data": None, "02_model": "cxr_mtl/training/trainer.py changed"}
+
+
+def test_bad_input_met_in_a_chapter_is_one_sentence_and_its_copy_is_kept(study):
+    with pytest.raises(InputError) as error:
+        run_chapters(overrides=["how=bad input"], console=QUIET)
+    assert str(error.value) == "02_model: pairs.csv: row 3 has label 7: labels are 0 or 1"
+    failed = nbformat.read("runs/demo/02_model.failed.ipynb", as_version=4)
+    assert "begun" in str(failed)
+    assert chapter_states() == {"01_data": None, "02_model": None}
+
+
+def test_a_fault_of_a_chapter_is_told_with_its_cell_and_traceback(study):
+    with pytest.raises(ChapterError) as error:
+        run_chapters(overrides=["how=bug"], console=QUIET)
+    told = str(error.value)
+    assert told.startswith("02_model failed in cell [3] with ZeroDivisionError: division by zero")
+    assert "----> 4     1 / 0" in told
+    assert "\x1b" not in told
+
+
+def test_a_full_disk_is_one_sentence(study, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(papermill, "execute_notebook", fail)
+    with pytest.raises(InputError, match="the disk is full at 01_data: free some space"):
+        run_chapters(overrides=["count=9"], console=QUIET)
+
+
+def test_a_killed_kernel_is_named_and_the_same_command_resumes_there(study):
+    with pytest.raises(ChapterError, match=r"the kernel of 02_model died .* resumes at 02_model"):
+        run_chapters(overrides=["how=killed"], console=QUIET)
+    assert (study / "runs/demo/02_model.failed.ipynb").exists()
+    outcomes = run_chapters(overrides=["how=killed"], console=QUIET)
+    assert [outcome.reason for outcome in outcomes] == [None, "the parameter how changed"]
+    left = {path.name for path in (study / "runs/demo").iterdir()}
+    assert "02_model.failed.ipynb" not in left
+    assert not [name for name in left if "partial" in name]
+
+
+def test_a_chapter_that_leaves_not_what_it_declares_has_failed(study):
+    shutil.rmtree(study / "runs/demo/model")
+    with pytest.raises(ChapterError, match="02_model ran, but did not leave runs/demo/model"):
+        run_chapters(only=["02"], overrides=["how=empty-handed"], console=QUIET)
+
+
+def test_an_unusable_parameter_is_refused_before_any_work(study, monkeypatch):
+    monkeypatch.setattr(papermill, "execute_notebook", None)
+    edit(study / "book/02_model.py", "how: str", "epochs: int = 3  # passes\nhow: str")
+    for bad in (["conut=5"], ["run_dir=x"], ["lr=fast"], ["epochs=-3"]):
+        with pytest.raises(InputError):
+            run_chapters(run_name="new", overrides=bad, console=QUIET)
+    assert not (study / "runs/new").exists()
+
+
+def test_a_run_refused_before_its_first_chapter_leaves_nothing(study):
+    with pytest.raises(InputError, match=r"02_model needs runs/new/studies\.txt"):
+        run_chapters(run_name="new", only=["02"], console=QUIET)
+    assert [path.name for path in (study / "runs").iterdir()] == ["demo"]
+    shutil.rmtree(study / "runs")
+    with pytest.raises(InputError, match="02_model needs"):
+        run_chapters(only=["02"], console=QUIET)
+    assert not (study / "runs").exists()
+
+
+def test_a_refusal_takes_nothing_from_a_run_that_was_there(study):
+    (study / "runs/demo/studies.txt").unlink()
+    before = sorted((study / "runs/demo").iterdir())
+    with pytest.raises(InputError, match="02_model needs"):
+        run_chapters(only=["02"], console=QUIET)
+    assert sorted((study / "runs/demo").iterdir()) == before
+
+
+def test_a_run_that_is_not_there_has_no_states(study):
+    with pytest.raises(InputError, match="there is no run runs/new: make it with"):
+        chapter_states(run_name="new")
+    assert not (study / "runs/new").exists()
+
+
+def test_an_executed_copy_runs_under_papermill_with_the_other_values_kept(study):
+    papermill.execute_notebook(
+        "runs/demo/02_model.ipynb", "out.ipynb", parameters={"how": "other"}, progress_bar=False
+    )
+    assert (study / "runs/demo/model/weights").read_text() == "0.001"
+
+
+def test_chapters_are_chosen_by_number_name_or_file(study, monkeypatch):
+    monkeypatch.setattr(papermill, "execute_notebook", None)
+    for word in ("02", "02_model", "model", "book/02_model.py"):
+        outcomes = run_chapters(only=[word], console=QUIET)
+        assert [outcome.step for outcome in outcomes] == ["02_model"]
+    with pytest.raises(InputError, match="no chapter is called modle: take one of 01_data"):
+        run_chapters(only=["modle"], console=QUIET)
+
+
+def waiting_chapter(leaf, until, megabytes=1):
+    """A chapter that holds so much memory and leaves `leaf` when `until` is there."""
+    return (
+        HEADER % ("", leaf)
+        + f"""\
+# %%
+import os, time
+from pathlib import Path
+
+block = b"x" * ({megabytes} * 1_000_000)
+Path(run_dir, "{leaf}").write_text(str(os.getpid()))
+end = time.monotonic() + 60
+while not Path(run_dir, "{until}").exists() and time.monotonic() < end:
+    time.sleep(0.05)
+assert Path(run_dir, "{until}").exists(), "waited in vain"
+time.sleep(1.2)  # two samples of the memory
+"""
+    )
+
+
+def test_chapters_that_need_not_wait_run_side_by_side_each_with_its_own_memory(study):
+    (study / "book/03_cat.py").write_text(waiting_chapter("cat", until="dog"))
+    (study / "book/04_dog.py").write_text(waiting_chapter("dog", until="cat", megabytes=400))
+    outcomes = run_chapters(only=["03", "04"], console=QUIET)
+    small, large = (outcome.peak_bytes for outcome in outcomes)
+    assert [outcome.step for outcome in outcomes] == ["03_cat", "04_dog"]
+    assert 300e6 < large - small < 500e6
+    assert {"03_cat", "04_dog"} <= Run("runs/demo").manifest.keys()
+
+
+def test_an_interrupt_ends_the_kernels(study):
+    (study / "book/03_cat.py").write_text(waiting_chapter("cat", until="never"))
+    command = [sys.executable, "-m", "cxr_mtl", "run", "03"]
+    environment = os.environ | {"PYTHONPATH": str(Path(stages.__file__).parents[2])}
+    with subprocess.Popen(command, env=environment) as process:
+        begun = study / "runs/demo/cat"
+        wait_until(lambda: begun.exists() and begun.read_text())
+        kernel = int(begun.read_text())
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+    assert process.returncode != 0
+    wait_until(lambda: not psutil.pid_exists(kernel))
+    assert "03_cat" not in Run("runs/demo").manifest
+
+
+def test_a_failure_beside_another_chapter_is_told_at_once_and_the_other_is_kept(study):
+    failed = "04_dog.failed.ipynb"
+    (study / "book/03_cat.py").write_text(waiting_chapter("cat", until=failed))
+    (study / "book/04_dog.py").write_text(
+        waiting_chapter("dog", until="cat").replace("time.sleep(1.2)", "1 / 0")
+    )
+    said = Console(record=True, quiet=False, file=io.StringIO(), width=200)
+    with pytest.raises(ChapterError, match="04_dog failed in cell"):
+        run_chapters(only=["03", "04"], console=said)
+    told = said.export_text()
+    assert "04_dog  failed: 04_dog failed in cell" in told
+    assert told.index("04_dog") < told.index("03_cat")
+    assert Run("runs/demo").manifest.keys() >= {"03_cat"}
+    assert "04_dog" not in Run("runs/demo").manifest
+
+
+def test_a_stopped_runner_begins_nothing(study, monkeypatch):
+    monkeypatch.setattr(papermill, "execute_notebook", lambda *_, **__: pytest.fail("it began"))
+    _, chapters = book.plan("demo", "demo")
+    stages = {chapter.name: (chapter, values) for chapter, values in chapters}
+    runner = StageRunner(stages, Run("runs/demo"), True, QUIET)
+    runner.stop()
+    with pytest.raises(ChapterError, match="01_data was stopped before it began"):
+        runner.run("01_data")
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "two", ""])
+def test_an_unusable_number_of_chapters_at_once_is_refused(study, monkeypatch, value):
+    monkeypatch.setenv(book.AT_ONCE_VARIABLE, value)
+    with pytest.raises(InputError, match=f"CXR_MTL_AT_ONCE is '{value}': give a number from 1"):
+        run_chapters(console=QUIET)
+
+
+def test_a_kernel_that_does_not_come_up_is_named(study, monkeypatch):
+    def execute_notebook(*_, **__):
+        raise RuntimeError("Kernel didn't respond in 60 seconds")
+
+    monkeypatch.setattr(papermill, "execute_notebook", execute_notebook)
+    with pytest.raises(ChapterError, match=r"the kernel of 01_data died .* it resumes at 01_data"):
+        run_chapters(only=["01"], force=True, console=QUIET)
+
+
+def wait_until(happened, seconds=30):
+    until = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("value", ["yes please", "1", "[true]"])
+def test_a_chapter_that_says_neither_true_nor_false_of_being_alone_is_refused(study, value):
+    edit(study / "book/01_data.py", "cxr_mtl: {", f"cxr_mtl: {{alone: {value}, ")
+    with pytest.raises(InputError, match=r"01_data\.py: `alone` .* give true or false"):
+        run_chapters(console=QUIET)
+
+
+def test_a_run_that_another_process_writes_is_refused(study):
+    with Run("runs/demo").locked(), pytest.raises(InputError, match="another process is writing"):
+        run_chapters(console=QUIET)
+
+
+def test_a_kernel_of_another_python_is_refused(study, monkeypatch):
+    kernel = study / "jupyter/kernels/python3"
+    kernel.mkdir(parents=True)
+    (kernel / "kernel.json").write_text(
+        '{"argv": ["/usr/bin/other", "-m", "x"], "display_name": "Python 3", "language": "python"}'
+    )
+    monkeypatch.setenv("JUPYTER_PATH", os.fspath(study / "jupyter"))
+    with pytest.raises(InputError, match="starts /usr/bin/other, not"):
+        run_chapters(console=QUIET)
+
+
+PATIENCE = 20  # seconds that a loaded machine may take for what takes no time
+
+
+def never_stop():
+    pytest.fail("it was stopped")
+
+
+def recorded(needs, alone=frozenset(), at_once=2):
+    """When each piece began and ended, by a common count of both."""
+    count, lock, begun, ended = iter(range(99)), threading.Lock(), {}, {}
+
+    def run(name):
+        with lock:
+            begun[name] = next(count)
+        threading.Event().wait(0.02)
+        with lock:
+            ended[name] = next(count)
+        return name
+
+    results = list(run_side_by_side(needs, alone, at_once, run, never_stop))
+    assert sorted(results) == sorted(needs)
+    return begun, ended
+
+
+def test_each_piece_begins_after_those_it_needs():
+    needs = {"d": {"b", "c"}, "c": {"a"}, "b": {"a"}, "a": set()}
+    begun, ended = recorded(needs)
+    assert all(ended[need] < begun[name] for name, before in needs.items() for need in before)
+
+
+def test_nothing_runs_beside_a_piece_that_is_alone():
+    needs = {name: set() for name in "abcde"}
+    begun, ended = recorded(needs, alone={"b", "d"})
+    for name in "bd":
+        for other in set(needs) - {name}:
+            assert ended[other] < begun[name] or ended[name] < begun[other]
+
+
+def test_so_many_run_at_once_and_no_more():
+    needs = {name: set() for name in "abcdef"}
+    begun, ended = recorded(needs, at_once=2)
+    events = sorted([(t, 1) for t in begun.values()] + [(t, -1) for t in ended.values()])
+    running = [sum(change for _, change in events[:n]) for n in range(len(events))]
+    assert max(running) == 2
+
+
+def test_pieces_that_need_not_wait_run_side_by_side():
+    both = threading.Barrier(2, timeout=PATIENCE)
+    needs = {"a": set(), "b": set()}
+    results = run_side_by_side(needs, set(), 2, lambda _: both.wait(), never_stop)
+    assert sorted(results) == [0, 1]
+
+
+def test_with_one_at_a_time_they_run_in_the_order_given():
+    begun, _ = recorded({name: set() for name in "acb"}, at_once=1)
+    assert sorted(begun, key=begun.get) == ["a", "c", "b"]
+
+
+def test_after_an_error_what_had_begun_is_yielded_and_nothing_more_begins():
+    failed, begun = threading.Event(), []
+
+    def run(name):
+        begun.append(name)
+        if name == "a":
+            failed.set()
+            raise ValueError("a row is missing")
+        assert failed.wait(PATIENCE)
+        threading.Event().wait(0.2)  # until the error has reached the other thread's end
+        return name
+
+    got = []
+    needs = {"a": set(), "b": set(), "c": set(), "d": {"b"}}
+    with pytest.raises(ValueError, match="a row is missing"):
+        got.extend(run_side_by_side(needs, set(), 2, run, never_stop))
+    assert sorted(begun) == ["a", "b"]
+    assert got == ["b"]
+
+
+def test_of_two_errors_the_first_is_raised():
+    first = threading.Event()
+
+    def run(name):
+        if name == "late":
+            assert first.wait(PATIENCE)
+            threading.Event().wait(0.2)
+        first.set()
+        raise ValueError(name)
+
+    with pytest.raises(ValueError, match="early"):
+        list(run_side_by_side({"late": set(), "early": set()}, set(), 2, run, never_stop))
+
+
+def test_a_caller_that_gives_up_has_all_stopped():
+    stopped = threading.Event()
+    needs = {"quick": set(), "endless": set()}
+    running = run_side_by_side(
+        needs, set(), 2, lambda name: name == "quick" or stopped.wait(PATIENCE), stopped.set
+    )
+    assert next(running) is True
+    running.close()
+    assert stopped.is_set()

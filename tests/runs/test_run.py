@@ -1,0 +1,97 @@
+"""A run's folder: tidy results, the manifest, the lock."""
+
+import multiprocessing
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from cxr_mtl.base.errors import InputError
+from cxr_mtl.runs.run import Run, existing_run, named_run
+
+
+@pytest.fixture
+def run(tmp_path) -> Run:
+    return Run(tmp_path / "a run")
+
+
+def test_results_read_back_as_they_were_written(run):
+    records = [{"metric": "accuracy", "k": 1, "value": 0.5, "paper": None, "model": "clip"}]
+    run.write_results("05_retrieval", records)
+    assert (run / "results/05_retrieval.json").is_file()
+    assert run.results("05_retrieval") == records
+
+
+def test_numpy_numbers_become_plain_ones(run):
+    records = [{"metric": "a", "k": np.int64(3), "value": np.float32(0.25), "ok": np.True_}]
+    run.write_results("x", records)
+    assert run.results("x") == [{"metric": "a", "k": 3, "value": 0.25, "ok": True}]
+
+
+@pytest.mark.parametrize("bad", [float("nan"), np.nan, np.float32("inf"), -np.inf])
+@pytest.mark.parametrize("field", ["value", "paper"])
+def test_nan_and_infinity_are_refused_and_the_old_results_stand(run, bad, field):
+    run.write_results("x", [{"metric": "a", "value": 1}])
+    with pytest.raises(InputError, match=f"a record of x has {field} = "):
+        run.write_results("x", [{"metric": "a", "value": 2, field: bad}])
+    assert run.results("x") == [{"metric": "a", "value": 1}]
+
+
+@pytest.mark.parametrize("record", [{"metric": "a"}, {"value": 1}])
+def test_a_record_needs_metric_and_value(run, record):
+    with pytest.raises(InputError, match="a record of x lacks"):
+        run.write_results("x", [record])
+
+
+def test_results_not_written_yet_are_an_input_error(run):
+    with pytest.raises(InputError, match="is missing"):
+        run.results("05_retrieval")
+
+
+def test_the_manifest_keeps_the_other_stages(run):
+    assert run.manifest == {}
+    run.write_stage("01_data", {"key": "a"})
+    run.write_stage("02_model", {"key": "b"})
+    run.write_stage("01_data", {"key": "c"})
+    assert run.manifest == {"01_data": {"key": "c"}, "02_model": {"key": "b"}}
+
+
+@pytest.mark.parametrize("name", ["..", "a/b", "", ".hidden", "-p", "cache", "a\n", "ä", "x" * 65])
+def test_a_run_name_is_a_plain_folder_name(name):
+    with pytest.raises(InputError, match="is not usable"):
+        named_run(name)
+
+
+def test_a_run_that_is_not_there_is_an_input_error(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="there is no run runs/mine: make it with"):
+        existing_run("mine")
+    (tmp_path / "runs/mine").mkdir(parents=True)
+    assert existing_run("mine").path == named_run("mine")
+
+
+def _hold(path, held):
+    with Run(path).locked():
+        held.set()
+        time.sleep(30)
+
+
+def test_a_run_has_one_writer_and_a_dead_writers_lock_is_free(run):
+    context = multiprocessing.get_context("spawn")
+    held = context.Event()
+    holder = context.Process(target=_hold, args=(run.path, held))
+    holder.start()
+    assert held.wait(20)
+    with pytest.raises(InputError, match="another process is writing"), run.locked():
+        pass
+    holder.kill()
+    holder.join()
+    with run.locked():
+        pass
+
+
+def test_importing_runs_leaves_torch_alone():
+    code = "import sys, cxr_mtl.runs.run, cxr_mtl.runs.stages; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
