@@ -26,6 +26,7 @@
 
 # %% tags=["hide-input"]
 import textwrap
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -48,6 +49,7 @@ from cxr_mtl.data.splits import (
 )
 from cxr_mtl.data.views import read_views, view_counts
 from cxr_mtl.figures.common import LABEL_NAMES, contact_sheet, use_theme
+from cxr_mtl.phantoms.archive import draw_phantoms
 from cxr_mtl.runs.run import Run
 
 use_theme()
@@ -108,9 +110,7 @@ data = load_dataset(
     sections=sections,
     deidentification=deidentification,
     view_source=view_source,
-    cache=Path(cache_dir),
-    phantom_size=phantom_size,
-    seed=seed,
+    draw=partial(draw_phantoms, Path(cache_dir), phantom_size, seed),
 )
 studies = data.studies
 print(f"{len(studies):,} studies kept, {len(data.dropped):,} dropped")

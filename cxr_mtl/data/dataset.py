@@ -9,13 +9,10 @@ from typing import Literal
 import pandas as pd
 
 from cxr_mtl.base.errors import InputError, check_choice
-from cxr_mtl.base.files import content_key, sha256_of_file
-from cxr_mtl.base.fingerprints import library_sources
-from cxr_mtl.data.openi import IMAGES_FOLDER, REPORTS_FOLDER, installed_file, read_reports
+from cxr_mtl.data.openi import IMAGES_FOLDER, REPORTS_FOLDER, read_reports
 from cxr_mtl.data.pairs import read_pairs
 from cxr_mtl.data.studies import Deidentification, LabelRule, Sections, select_studies
 from cxr_mtl.data.views import ViewSource, read_views
-from cxr_mtl.phantoms import archive as phantom
 
 DatasetName = Literal["phantom", "openi", "pairs"]
 Progress = Callable[[int], None]
@@ -44,23 +41,20 @@ def load_dataset(
     sections: Sections = "findings+impression",
     deidentification: Deidentification = "keep",
     view_source: ViewSource = "dicom+tsne",
-    cache: Path,
-    phantom_size: int = 256,
-    seed: int,
+    draw: Callable[[], Path] | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
     """Load a data set as a study table; each name reads only its own parameters.
 
-    - "phantom": the installed reports with one rendered phantom per study that references an
-      image, drawn once into `cache` (`phantom_size` pixels a side, `seed`); views are those of the
-      drawn archive.
+    - "phantom": the archive that `draw` draws and whose folder it gives, laid out like Open-I's,
+      with the installed reports; views are those of its own `projections.csv`.
     - "openi": the images of `folder`/NLMCXR_png, with the reports of `folder`/ecgen-radiology if
       that is there, else the installed ones, which are the same; views by `view_source`, with the
       CSV `projections` if that says so.
     - "pairs": the CSV `csv` of image, text, label.
 
     Args:
-        progress: called with the number of images drawn or checked since its last call.
+        progress: called with the number of images checked since its last call.
 
     Raises:
         InputError: a parameter the data set needs is missing, a source cannot be read, or no study
@@ -88,7 +82,9 @@ def load_dataset(
             )
         loaded = _load_openi(Path(folder), read_views(view_source, projections), select)
     else:
-        archive = draw_phantoms(cache, phantom_size, seed, progress)
+        if draw is None:
+            raise InputError("dataset 'phantom' needs `draw`, which draws its archive")
+        archive = draw()
         views = read_views("projections", archive / "projections.csv")
         loaded = _load_openi(archive, views, select)
     if loaded.studies.empty:
@@ -101,31 +97,6 @@ def load_dataset(
             f"({listed or 'no rows'}{first}): check its images, and of Open-I the view source"
         )
     return loaded
-
-
-def draw_phantoms(cache: Path, size: int, seed: int, progress: Progress | None = None) -> Path:
-    """Draw the phantom archive of the installed reports, once per content; its folder.
-
-    The image drawn for a study is the one known to be frontal, else its first.
-    """
-    reports, _ = read_reports()
-    views = read_views("dicom+tsne")
-    frontal = set(views["image_id"][views["view"] == "frontal"])
-    studies = reports[reports["image_ids"].str.len() > 0].reset_index(drop=True)
-    image_ids = [
-        min(frontal.intersection(image_ids) or image_ids) for image_ids in studies["image_ids"]
-    ]
-    studies = studies[["study", "mesh_major"]].assign(image_id=image_ids)
-    folder = Path(cache) / f"phantom-{_phantom_key(studies, size, seed)}"
-    if not folder.exists():
-        phantom.draw_archive(studies, folder, size=size, seed=seed, progress=progress)
-    return folder
-
-
-def _phantom_key(studies: pd.DataFrame, size: int, seed: int) -> str:
-    outlines = sha256_of_file(installed_file("semantic_masks_v7labs_lungs.zip"))
-    drawing = library_sources(["from cxr_mtl import phantom"])
-    return content_key(studies.to_dict("list"), size, seed, drawing, outlines)
 
 
 def _load_openi(folder: Path, views: pd.DataFrame, select: Selection) -> Dataset:

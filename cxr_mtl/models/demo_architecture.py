@@ -7,7 +7,7 @@ minutes learn with it, and with a plain patch embedding they do not.
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from timm.models import VisionTransformer, register_model
@@ -17,6 +17,7 @@ from transformers import BertConfig, BertTokenizerFast
 
 from cxr_mtl.base.files import write_json
 
+DemoName = Literal["demo-biomed", "demo-general"]
 IMAGE_SIZE = 112
 WIDTH, BLOCKS, HEADS = 128, 3, 4
 CONTEXT, VOCABULARY = 128, 4000

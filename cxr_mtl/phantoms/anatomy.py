@@ -17,7 +17,6 @@ from scipy import ndimage
 
 from cxr_mtl.base.errors import InputError
 
-SIDES = {"right": -1, "left": 1}
 COLUMNS = 40
 # Columns lie denser at the two ends of a lung, where its outline is steep.
 ACROSS = (1 - np.cos(np.linspace(0, np.pi, COLUMNS))) / 2

@@ -1,28 +1,23 @@
-"""Phantoms: rendered frontal chest radiographs, drawn from a study's own MeSH codes.
-
-No phantom is a radiograph. Each is built over a real lung outline, with anatomy, exposure and
-noise that vary with the seed and with the findings its codes name.
-"""
+"""The phantoms of many studies, laid out like the Open-I archive."""
 
 import csv
 import hashlib
 import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from PIL import Image
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.base.files import write_beside
+from cxr_mtl.base.files import content_key, sha256_of_file, write_beside
+from cxr_mtl.base.fingerprints import library_sources
 from cxr_mtl.base.processes import end_with_parent
-from cxr_mtl.phantoms.anatomy import sample_anatomy
-from cxr_mtl.phantoms.canvas import Canvas
-from cxr_mtl.phantoms.findings import apply_findings
-from cxr_mtl.phantoms.radiograph import develop
+from cxr_mtl.data.openi import installed_file, read_reports
+from cxr_mtl.data.views import read_views
+from cxr_mtl.phantoms.phantom import draw
 
 NOTICE = """The pictures in this folder are phantoms: rendered by a program from the MeSH codes of
 Open-I studies, over lung outlines of other people. They are not radiographs, show no patient and
@@ -30,18 +25,32 @@ serve no medical purpose. Folder layout and file names follow the Open-I archive
 """
 
 
-def draw(codes: Sequence[str], seed: int, size: int = 256) -> np.ndarray:
-    """The phantom of a list of MeSH codes, uint8 [size, size].
+def draw_phantoms(
+    cache: Path, size: int, seed: int, progress: Callable[[int], None] | None = None
+) -> Path:
+    """Draw the phantom archive of the installed reports, once per content; its folder.
 
-    Patient's right on the viewer's left. Equal arguments give equal pixels; another size gives
-    the same scene. Without a drawn finding the chest is normal, and the same seed with a finding
-    is the same chest with that finding.
+    The folder lies in `cache` and carries a key of reports, size (pixels), seed and code. The image
+    drawn for a study is the one known to be frontal, else its first.
     """
-    rng = np.random.default_rng(seed)
-    anatomy = sample_anatomy(rng)
-    canvas = Canvas(size)
-    apply_findings(anatomy, canvas, codes, seed)
-    return develop(anatomy, canvas, rng)
+    reports, _ = read_reports()
+    views = read_views("dicom+tsne")
+    frontal = set(views["image_id"][views["view"] == "frontal"])
+    studies = reports[reports["image_ids"].str.len() > 0].reset_index(drop=True)
+    image_ids = [
+        min(frontal.intersection(image_ids) or image_ids) for image_ids in studies["image_ids"]
+    ]
+    studies = studies[["study", "mesh_major"]].assign(image_id=image_ids)
+    folder = Path(cache) / f"phantom-{_phantom_key(studies, size, seed)}"
+    if not folder.exists():
+        draw_archive(studies, folder, size=size, seed=seed, progress=progress)
+    return folder
+
+
+def _phantom_key(studies: pd.DataFrame, size: int, seed: int) -> str:
+    outlines = sha256_of_file(installed_file("semantic_masks_v7labs_lungs.zip"))
+    drawing = library_sources(["from cxr_mtl.phantoms.archive import draw_archive"])
+    return content_key(studies.to_dict("list"), size, seed, drawing, outlines)
 
 
 def study_seed(seed: int, study: str) -> int:

@@ -1,4 +1,4 @@
-"""Pretraining pairs of the demo models, drawn by all cores without importing PyTorch."""
+"""Captioned phantoms and everyday shapes, to pretrain with; drawn without importing PyTorch."""
 
 import os
 from collections.abc import Callable
@@ -6,17 +6,17 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
-from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from cxr_mtl.base.processes import end_with_parent
-from cxr_mtl.phantoms.archive import draw
 from cxr_mtl.phantoms.captions import code_vector, describe, random_codes
+from cxr_mtl.phantoms.phantom import draw
 
-DemoName = Literal["demo-biomed", "demo-general"]
 CaptionedImage = tuple[np.ndarray, str, np.ndarray]
+"""Image uint8 [size, size, 3], caption, and which of what can be drawn is there, float32 [n]."""
+Drawer = Callable[[np.random.Generator, int], CaptionedImage]
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,12 @@ class CaptionedImages:
     targets: np.ndarray
 
 
-def captioned_images(name: DemoName, count: int, size: int, seed: int) -> CaptionedImages:
-    """Draw `count` captioned phantoms (`demo-biomed`) or shapes (`demo-general`)."""
-    draw_one = _captioned_phantom if name == "demo-biomed" else draw_shapes
+def captioned_images(draw_one: Drawer, count: int, size: int, seed: int) -> CaptionedImages:
+    """Draw `count` images of `size` pixels a side on all cores; equal seeds give equal images.
+
+    Args:
+        draw_one: `captioned_phantom` or `captioned_shapes`.
+    """
     seeds = [[seed, number] for number in range(count)]
     with ProcessPoolExecutor(
         os.cpu_count(), mp_context=get_context("spawn"), initializer=end_with_parent
@@ -40,13 +43,12 @@ def captioned_images(name: DemoName, count: int, size: int, seed: int) -> Captio
     return CaptionedImages(np.stack(images), list(captions), np.stack(targets))
 
 
-def _seeded(
-    draw_one: Callable[[np.random.Generator, int], CaptionedImage], size: int, seed: list[int]
-) -> CaptionedImage:
+def _seeded(draw_one: Drawer, size: int, seed: list[int]) -> CaptionedImage:
     return draw_one(np.random.default_rng(seed), size)
 
 
-def _captioned_phantom(rng: np.random.Generator, size: int) -> CaptionedImage:
+def captioned_phantom(rng: np.random.Generator, size: int) -> CaptionedImage:
+    """A phantom of a few random codes, a caption that says some of them, and which are there."""
     codes = random_codes(rng)
     image = draw(codes, int(rng.integers(2**31)), size)
     return np.repeat(image[..., None], 3, axis=2), describe(codes, rng), code_vector(codes)
@@ -67,11 +69,8 @@ ROWS = {"top": 0.27, "centre": 0.5, "bottom": 0.73}
 WORDS = (*SIZES, *COLOURS, *SHAPES, *ROWS, *COLUMNS)
 
 
-def draw_shapes(rng: np.random.Generator, size: int) -> tuple[np.ndarray, str, np.ndarray]:
-    """One to three shapes on a plain background, a caption, and which words of it are true.
-
-    Shapes: uint8 [size, size, 3], str, float32 [words], one per shape, colour, size and place.
-    """
+def captioned_shapes(rng: np.random.Generator, size: int) -> CaptionedImage:
+    """One to three shapes on a plain background, a caption, and which of `WORDS` are true."""
     grey = int(rng.integers(90, 180))
     picture = Image.new("RGB", (size, size), (grey, grey, grey))
     pen = ImageDraw.Draw(picture)

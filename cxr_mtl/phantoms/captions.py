@@ -8,8 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cxr_mtl.phantoms.anatomy import SIDES
-from cxr_mtl.phantoms.mesh_codes import SEVERITY, Code, parse_code
+from cxr_mtl.data.mesh_codes import SEVERITY, SIDES, Code, parse_code
 from cxr_mtl.phantoms.vocabulary import (
     ADJECTIVES,
     BONES,

@@ -4,7 +4,7 @@ import numpy as np
 
 from cxr_mtl.phantoms.anatomy import Anatomy
 from cxr_mtl.phantoms.canvas import Canvas, blob
-from cxr_mtl.phantoms.mesh_codes import Finding, paints, reforms
+from cxr_mtl.phantoms.painters import Finding, paints, reforms
 from cxr_mtl.phantoms.pleura import fluid
 
 

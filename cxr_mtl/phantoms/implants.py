@@ -5,7 +5,7 @@ import numpy as np
 from cxr_mtl.phantoms.anatomy import Anatomy
 from cxr_mtl.phantoms.bones import humeral_head, vertebrae
 from cxr_mtl.phantoms.canvas import Canvas, Layer, smooth_curve
-from cxr_mtl.phantoms.mesh_codes import Finding, paints
+from cxr_mtl.phantoms.painters import Finding, paints
 
 
 def _atrium(anatomy: Anatomy) -> tuple[float, float]:

@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from cxr_mtl.data.mesh_codes import Code
 from cxr_mtl.phantoms.anatomy import Anatomy
 from cxr_mtl.phantoms.canvas import Canvas, blob
 from cxr_mtl.phantoms.heart import atherosclerosis
-from cxr_mtl.phantoms.mesh_codes import ZONES, Code, Finding, paints, reforms
+from cxr_mtl.phantoms.painters import ZONES, Finding, paints, reforms
 from cxr_mtl.phantoms.pleura import pleural_rind, squeeze
 
 _GAIN = {"Consolidation": 2.2, "Pneumonia": 1.7, "Airspace Disease": 1.35}

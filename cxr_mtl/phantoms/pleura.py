@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from cxr_mtl.phantoms.anatomy import ACROSS, SIDES, Anatomy
+from cxr_mtl.data.mesh_codes import SIDES
+from cxr_mtl.phantoms.anatomy import ACROSS, Anatomy
 from cxr_mtl.phantoms.canvas import Canvas, blob
-from cxr_mtl.phantoms.mesh_codes import Finding, paints, reforms
+from cxr_mtl.phantoms.painters import Finding, paints, reforms
 
 
 def squeeze(anatomy: Anatomy, side: int, rise: float) -> None:

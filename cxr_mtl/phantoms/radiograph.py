@@ -8,7 +8,8 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from cxr_mtl.phantoms.anatomy import SIDES, Anatomy
+from cxr_mtl.data.mesh_codes import SIDES
+from cxr_mtl.phantoms.anatomy import Anatomy
 from cxr_mtl.phantoms.bones import bones
 from cxr_mtl.phantoms.canvas import (
     COARSE,

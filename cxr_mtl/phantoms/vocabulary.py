@@ -5,7 +5,7 @@ Frequencies are roughly those of the Open-I archive.
 
 from dataclasses import dataclass
 
-from cxr_mtl.phantoms.mesh_codes import SEVERITY
+from cxr_mtl.data.mesh_codes import SEVERITY
 
 NORMAL = "normal"
 _SIDES = ("right", "left", "bilateral")

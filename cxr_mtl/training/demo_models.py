@@ -9,7 +9,6 @@ paper; their weights have nothing to do with those models.
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
 
 import open_clip
 import torch
@@ -22,14 +21,23 @@ from cxr_mtl.base.fingerprints import library_sources
 from cxr_mtl.data.openi import read_reports
 from cxr_mtl.models import demo_architecture
 from cxr_mtl.models.backbones import quiet_open_clip
-from cxr_mtl.models.demo_architecture import WIDTH, write_untrained
-from cxr_mtl.phantoms.captioned_images import CaptionedImages, DemoName, captioned_images
+from cxr_mtl.models.demo_architecture import WIDTH, DemoName, write_untrained
+from cxr_mtl.phantoms.captioned_images import (
+    CaptionedImages,
+    Drawer,
+    captioned_images,
+    captioned_phantom,
+    captioned_shapes,
+)
 from cxr_mtl.training.losses import clip_loss
 
-DEMO_NAMES: tuple[DemoName, ...] = get_args(DemoName)
 BATCH, EPOCHS, LEARNING_RATE, CLIP_WEIGHT = 64, 2, 1.5e-3, 0.1
 LONGEST_CAPTION = 64  # tokens; what is longer is cut
-PAIRS = {"demo-biomed": 10_000, "demo-general": 4_000}
+PAIRS: dict[DemoName, tuple[Drawer, int]] = {
+    "demo-biomed": (captioned_phantom, 10_000),
+    "demo-general": (captioned_shapes, 4_000),
+}
+"""What each is pretrained on, and how many pairs of it."""
 Report = Callable[[str], None]
 
 
@@ -38,10 +46,10 @@ def backbone_source(name: str, cache: Path, seed: int = 0, report: Report | None
 
     The folder under `cache` carries a key of the code that made it, so it is trained once.
     """
-    if name not in DEMO_NAMES:
+    if name not in PAIRS:
         return name
-    code = ["from cxr_mtl import demo_images, demo_models"]
-    key = content_key(name, seed, library_sources(code))
+    code = library_sources(["from cxr_mtl.training.demo_models import backbone_source"])
+    key = content_key(name, seed, code)
     folder = cache / "models" / f"{name}-{key}"
     if not folder.is_dir():
         with write_beside(folder) as beside:
@@ -51,8 +59,9 @@ def backbone_source(name: str, cache: Path, seed: int = 0, report: Report | None
 
 
 def _pretrain(name: DemoName, folder: Path, seed: int, report: Report) -> None:
-    report(f"{name}: drawing {PAIRS[name]:,} captioned images")
-    pairs = captioned_images(name, PAIRS[name], demo_architecture.IMAGE_SIZE, seed)
+    draw_one, count = PAIRS[name]
+    report(f"{name}: drawing {count:,} captioned images")
+    pairs = captioned_images(draw_one, count, demo_architecture.IMAGE_SIZE, seed)
     reports, _ = read_reports()
     write_untrained(folder, [*pairs.captions, *reports["findings"], *reports["impression"]])
     with torch.random.fork_rng():

@@ -5,9 +5,9 @@ import collections
 import numpy as np
 import pytest
 
+from cxr_mtl.data.mesh_codes import SEVERITY, parse_code
 from cxr_mtl.phantoms.captions import CODE_VECTOR_NAMES, code_vector, describe, random_codes
-from cxr_mtl.phantoms.findings import DRAWN_HEADINGS
-from cxr_mtl.phantoms.mesh_codes import SEVERITY, parse_code
+from cxr_mtl.phantoms.phantom import DRAWN_HEADINGS
 from cxr_mtl.phantoms.vocabulary import GROUPS, TERMS
 
 
