@@ -25,6 +25,8 @@ from cxr_mtl.models.last_layer import LastLayer, trainable_names
 from cxr_mtl.training.trainer import TrainingConfig, embed_rows, train
 
 EMBEDDINGS, RESULT = "embeddings.safetensors", "result.json"
+TRAINING = "from cxr_mtl.training.trainer import embed_rows, train"
+"""The code whose sources a kept variant rests on."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def run_variants(
         config,
         backbone.learned_temperature,
         folder,
-        content_key(library_sources(["from cxr_mtl import trainer"])),
+        content_key(library_sources([TRAINING])),
         device,
     )
     untrained = {training.home(variant): variant for variant in variants}

@@ -10,6 +10,8 @@ from cxr_mtl.ablations import training_runs as ablations
 from cxr_mtl.ablations.training_runs import interpolated, run_variants
 from cxr_mtl.ablations.variants import Variant, with_data_choice
 from cxr_mtl.base.errors import InputError
+from cxr_mtl.base.fingerprints import library_sources
+from cxr_mtl.base.imports import missing_import
 from cxr_mtl.models.backbones import load_backbone
 from cxr_mtl.models.features import compute_features
 from cxr_mtl.models.last_layer import LastLayer, freeze, trainable_names
@@ -149,6 +151,12 @@ def test_other_values_labels_or_rows_are_trained_anew_and_another_name_is_not(
     run_variants([CLIP], CONFIG, backbone, fewer, *folders)
     assert len(trained_names) == 4
     assert len(list((tmp_path / "kept").iterdir())) == 4
+
+
+def test_what_is_kept_rests_on_the_sources_of_the_training():
+    assert missing_import([ablations.TRAINING]) is None
+    sources = library_sources([ablations.TRAINING])
+    assert {"cxr_mtl/training/trainer.py", "cxr_mtl/training/losses.py"} <= sources.keys()
 
 
 def test_two_variants_of_one_content_are_trained_once(run, trained_names):
