@@ -10,8 +10,7 @@ from typing import TypeVar
 from torch import Tensor, nn
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.models.biomedclip_towers import BertText, TimmViT
-from cxr_mtl.models.clip_towers import ClipText, ClipViT
+from cxr_mtl.models.clip_towers import BertText, ClipText, ClipViT, TimmViT
 from cxr_mtl.models.token_store import Tokens
 from cxr_mtl.models.towers import TextTower, Tower
 

@@ -6,8 +6,7 @@ from timm.layers import LayerScale
 from torch.nn import functional as F
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.models.biomedclip_towers import BertText, TimmViT
-from cxr_mtl.models.clip_towers import ClipText, ClipViT
+from cxr_mtl.models.clip_towers import BertText, ClipText, ClipViT, TimmViT
 from cxr_mtl.models.features import load_images, tokenise
 from cxr_mtl.models.last_layer import LastLayer, freeze, tower_kinds, trainable_names
 from cxr_mtl.models.single_query import Projections, attend, standardise
