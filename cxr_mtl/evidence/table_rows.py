@@ -62,7 +62,7 @@ def query_values(search: Search, labels: Labels) -> dict[str, Floats]:
             "mrr": metrics.reciprocal_rank(scores, rows, TIE_TOLERANCE),
         }
         for k in KS:
-            found[f"accuracy@{k}"] = metrics.accuracy_at_k(scores, rows, k, TIE_TOLERANCE)
+            found[f"accuracy@{k}"] = metrics.recall_at_k(scores, rows, k, TIE_TOLERANCE)
             found[f"similarity@{k}"] = metrics.similarity_at_k(scores, k)
             found[f"precision@{k}"] = metrics.hit_at_k(scores, own, labels, k, TIE_TOLERANCE)
         return found
@@ -107,7 +107,12 @@ def strict_rows(values: Mapping[str, Floats], bootstrap: Bootstrap | None) -> li
 def _top1_rows(
     top: Floats, abnormal: Floats, labels: Labels, bootstrap: Bootstrap | None
 ) -> list[Row]:
-    """The rows that are no mean over queries."""
+    """The rows that are no mean over queries: F1, ROC AUC and mAP.
+
+    F1 takes the label of the top item as a prediction of the query's. The other two take the
+    height of the top score as a score for "the query is abnormal": they tell how well it parts
+    abnormal queries from normal ones, not whether retrieval is right.
+    """
     statistics = {
         "f1": f1_of(abnormal, labels),
         "roc_auc": roc_auc_of(top, labels),

@@ -7,28 +7,21 @@ Tied items stand in a random order: a value that depends on it is the expectatio
 of the ties, so that no metric depends on the order in which a search returns equals. Two scores
 are tied when they differ by at most `tolerance`.
 
-Functions of one query return one value per query, [queries]; their mean is the reported metric.
-The others return one number, and raise `UndefinedMetricError` where there is none. A score that is
-not finite is an `InputError` everywhere.
+Every function returns one value per query, [queries]; their mean is the reported metric. A score
+that is not finite is an `InputError` everywhere.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import hypergeom
-from sklearn.metrics import average_precision_score, roc_auc_score
 
 from cxr_mtl.base.errors import InputError
 
 Floats = NDArray[np.floating]
 Integers = NDArray[np.integer]
 
-
 # A report encoded in two batches differs by float32 rounding: scores this near are one score.
 TIE_TOLERANCE = 1e-6
-
-
-class UndefinedMetricError(InputError):
-    """The metric has no value on these data, e.g. a ROC AUC where every query has one label."""
 
 
 def rank(scores: Floats, own: Integers, tolerance: float = 0.0) -> Floats:
@@ -55,6 +48,7 @@ def recall_at_k(scores: Floats, own: Integers, k: int, tolerance: float = 0.0) -
     """Probability that the own study, the only relevant one, is among the top k.
 
     With t other items tied, a random order puts it there with min(1, max(0, k − ahead)/(t + 1)).
+    Tables I to III call it accuracy@k: with one relevant item the two are one quantity.
 
     Raises:
         InputError: k is below 1 or above the number of items.
@@ -62,10 +56,6 @@ def recall_at_k(scores: Floats, own: Integers, k: int, tolerance: float = 0.0) -
     _check_k(scores, k)
     ahead, tied = _ahead_and_tied(scores, own, tolerance)
     return np.clip((k - ahead) / (tied + 1), 0, 1)
-
-
-# Tables I to III call it accuracy@k: with one relevant item the two are one quantity.
-accuracy_at_k = recall_at_k
 
 
 def similarity_at_k(scores: Floats, k: int) -> Floats:
@@ -105,52 +95,6 @@ def hit_at_k(
     return np.where(sure, 1.0, 1 - missed)
 
 
-def f1_of_top1(
-    scores: Floats, query_labels: Integers, item_labels: Integers, tolerance: float = 0.0
-) -> float:
-    """F1 of abnormal, the label of the top item taken as prediction of the query's label.
-
-    F1 = 2TP / (2TP + FP + FN). Where several items share the top score, each is the top one with
-    equal probability, and TP, FP and FN are their expected counts.
-
-    Raises:
-        UndefinedMetricError: all queries have one label.
-    """
-    query_labels = _two_classes(query_labels, "F1")
-    _, top = _around_the_kth(scores, 1, tolerance)
-    abnormal = (top @ np.asarray(item_labels, dtype=np.float64)) / top.sum(axis=1)
-    true_positives = abnormal[query_labels == 1].sum()
-    return float(2 * true_positives / (abnormal.sum() + query_labels.sum()))
-
-
-def roc_auc_of_similarity(scores: Floats, query_labels: Integers) -> float:
-    """ROC AUC of the top-1 similarity as a score for "the query is abnormal".
-
-    Says how well the height of the best score tells abnormal queries from normal ones, not
-    whether retrieval is right: P(max s_abnormal > max s_normal) + P(equal)/2.
-
-    Raises:
-        UndefinedMetricError: all queries have one label.
-    """
-    _check_finite(scores)
-    query_labels = _two_classes(query_labels, "ROC AUC")
-    return float(roc_auc_score(query_labels, scores.max(axis=1)))
-
-
-def average_precision_of_similarity(scores: Floats, query_labels: Integers) -> float:
-    """Average precision of the top-1 similarity as a score for "the query is abnormal".
-
-    The tables call it mAP: Σₙ (Rₙ − Rₙ₋₁) Pₙ over the thresholds of the top-1 similarity, with
-    queries of one similarity at one threshold.
-
-    Raises:
-        UndefinedMetricError: all queries have one label.
-    """
-    _check_finite(scores)
-    query_labels = _two_classes(query_labels, "average precision")
-    return float(average_precision_score(query_labels, scores.max(axis=1)))
-
-
 def _ahead_and_tied(scores: Floats, own: Integers, tolerance: float) -> tuple[Integers, Integers]:
     """Number of items above the own study, and of others level with it, per query."""
     _check_finite(scores)
@@ -181,13 +125,3 @@ def _check_k(scores: Floats, k: int) -> None:
         raise InputError(
             f"k is {k} for {scores.shape[1]} items: give a k from 1 to {scores.shape[1]}"
         )
-
-
-def _two_classes(labels: Integers, metric: str) -> Integers:
-    labels = np.asarray(labels)
-    if len(np.unique(labels)) < 2:
-        raise UndefinedMetricError(
-            f"{metric} has no value where all queries have one label "
-            f"({', '.join(map(str, np.unique(labels)))}): give normal and abnormal queries"
-        )
-    return labels

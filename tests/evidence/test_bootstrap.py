@@ -14,7 +14,6 @@ from cxr_mtl.evidence.bootstrap import (
     percentile_interval,
     roc_auc_of,
 )
-from cxr_mtl.retrieval import metrics
 
 
 def test_the_interval_covers_the_truth_in_95_of_100_test_sets():
@@ -163,13 +162,15 @@ def test_f1_is_scikit_learns_of_the_drawn_queries(queries):
         assert f1_of(predicted, labels)(weights) == pytest.approx(expected)
 
 
-def test_f1_of_probabilities_is_the_metrics_own():
-    rng = np.random.default_rng(1)
-    scores, labels = rng.integers(0, 3, (25, 25)) / 2, rng.integers(0, 2, 25)
-    predicted = metrics.hit_at_k(scores, np.ones(25, int), labels, 1)
-    assert ((predicted > 0) & (predicted < 1)).any()
-    expected = metrics.f1_of_top1(scores, labels, labels)
-    assert f1_of(predicted, labels)(np.ones(25, int)) == pytest.approx(expected)
+def test_f1_of_probabilities_counts_expected_confusions(queries):
+    _, labels, draws = queries
+    predicted = np.random.default_rng(1).integers(0, 5, 25) / 4
+    for weights in draws:
+        true = (weights * predicted * labels).sum()
+        false = (weights * predicted * (1 - labels)).sum()
+        missed = (weights * (1 - predicted) * labels).sum()
+        expected = 2 * true / (2 * true + false + missed)
+        assert f1_of(predicted, labels)(weights) == pytest.approx(expected)
 
 
 def test_auc_and_average_precision_are_scikit_learns_with_sample_weights(queries):

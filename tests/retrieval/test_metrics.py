@@ -1,8 +1,9 @@
+"""Metrics of the own study and the label: expectations over every order of the ties."""
+
 from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
-from sklearn.metrics import f1_score
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.retrieval import metrics
@@ -57,64 +58,10 @@ def test_metrics_at_k_are_expectations_over_all_orders_of_ties(tied, k):
             expected_over_orders(row, lambda o: any(item_labels[i] == label for i in o[:k]))  # noqa: B023
         )
     np.testing.assert_allclose(metrics.recall_at_k(scores, own, k), recall)
-    np.testing.assert_allclose(metrics.accuracy_at_k(scores, own, k), recall)
     np.testing.assert_allclose(metrics.similarity_at_k(scores, k), similarity)
     np.testing.assert_allclose(
         metrics.hit_at_k(scores, query_labels, item_labels, k), hit, atol=1e-12
     )
-
-
-def test_f1_of_top1_counts_expected_confusions(tied):
-    scores, _, query_labels, item_labels = tied
-    tp = fp = fn = 0
-    for row, label in zip(scores, query_labels, strict=True):
-        abnormal = expected_over_orders(row, lambda o: item_labels[o[0]])
-        tp += label * abnormal
-        fp += (1 - label) * abnormal
-        fn += label * (1 - abnormal)
-    expected = 2 * tp / (2 * tp + fp + fn)
-    assert metrics.f1_of_top1(scores, query_labels, item_labels) == pytest.approx(expected)
-
-
-def test_f1_of_top1_without_ties_is_scikit_learns():
-    rng = np.random.default_rng(1)
-    scores, labels = rng.standard_normal((50, 50)), rng.integers(0, 2, 50)
-    predicted = labels[scores.argmax(axis=1)]
-    assert metrics.f1_of_top1(scores, labels, labels) == pytest.approx(f1_score(labels, predicted))
-
-
-def test_roc_auc_is_the_share_of_pairs_in_which_the_abnormal_query_scores_higher(tied):
-    scores, _, labels, _ = tied
-    top = [max(row) for row in scores]
-    wins = [
-        (a > b) + (a == b) / 2
-        for a, x in zip(top, labels, strict=True)
-        for b, y in zip(top, labels, strict=True)
-        if x == 1 and y == 0
-    ]
-    assert metrics.roc_auc_of_similarity(scores, labels) == pytest.approx(np.mean(wins))
-
-
-def test_average_precision_sums_precision_over_steps_of_recall(tied):
-    scores, _, labels, _ = tied
-    scores = scores + np.random.default_rng(2).integers(0, 4, (60, 1)) / 10
-    top = scores.max(axis=1)
-    value = recall_before = 0.0
-    for threshold in sorted(set(top), reverse=True):
-        found = labels[top >= threshold]
-        recall = found.sum() / labels.sum()
-        value += (recall - recall_before) * found.mean()
-        recall_before = recall
-    assert metrics.average_precision_of_similarity(scores, labels) == pytest.approx(value)
-
-
-def test_similarity_aucs_do_not_see_whether_retrieval_is_right():
-    labels = np.array([0, 0, 1, 1])
-    scores = np.array([[0.9, 0, 0, 0], [0, 0.8, 0, 0], [0, 0, 0.7, 0], [0, 0, 0, 0.6]])
-    assert metrics.accuracy_at_k(scores, np.arange(4), 1).mean() == 1
-    assert metrics.f1_of_top1(scores, labels, labels) == 1
-    assert metrics.roc_auc_of_similarity(scores, labels) == 0
-    assert metrics.average_precision_of_similarity(scores, labels) == pytest.approx(5 / 12)
 
 
 def test_a_random_ranker_hits_by_chance():
@@ -134,7 +81,6 @@ def test_a_constant_score_has_exactly_the_chance_of_a_random_ranker(k, chance):
     assert metrics.hit_at_k(same, labels, labels, k).mean() == pytest.approx(chance, abs=6e-4)
     assert metrics.recall_at_k(same, np.arange(400), k).mean() == pytest.approx(k / 400)
     assert metrics.rank(same, np.arange(400)).mean() == pytest.approx(200.5)
-    assert metrics.f1_of_top1(same, labels, labels) == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("k", [1, 3, 5])
@@ -148,9 +94,6 @@ def test_metrics_ignore_the_order_of_items(tied, k):
     assert np.array_equal(
         metrics.hit_at_k(scores, query_labels, item_labels, k),
         metrics.hit_at_k(scores[:, order], query_labels, item_labels[order], k),
-    )
-    assert metrics.f1_of_top1(scores, query_labels, item_labels) == pytest.approx(
-        metrics.f1_of_top1(scores[:, order], query_labels, item_labels[order])
     )
 
 
@@ -173,10 +116,6 @@ def test_tolerance_makes_ties_of_scores_that_rounding_parted(tied, k):
             metrics.hit_at_k(scores, query_labels, item_labels, k),
             metrics.hit_at_k(noisy, query_labels, item_labels, k, tolerance=1e-6),
         ),
-        (
-            metrics.f1_of_top1(scores, query_labels, item_labels),
-            metrics.f1_of_top1(noisy, query_labels, item_labels, tolerance=1e-6),
-        ),
     ):
         np.testing.assert_allclose(exact, rounded, atol=1e-12)
 
@@ -193,18 +132,6 @@ def test_k_outside_the_items_is_refused(k):
             call()
 
 
-@pytest.mark.parametrize("label", [0, 1])
-def test_one_class_is_undefined_and_never_a_number(label):
-    scores, labels = np.eye(3), np.full(3, label)
-    for call in (
-        lambda: metrics.f1_of_top1(scores, labels, labels),
-        lambda: metrics.roc_auc_of_similarity(scores, labels),
-        lambda: metrics.average_precision_of_similarity(scores, labels),
-    ):
-        with pytest.raises(metrics.UndefinedMetricError, match=rf"one label \({label}\)"):
-            call()
-
-
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_score_that_is_not_finite_is_refused(bad):
     scores, labels = np.eye(3), np.array([0, 1, 0])
@@ -215,9 +142,6 @@ def test_a_score_that_is_not_finite_is_refused(bad):
         lambda: metrics.recall_at_k(scores, np.arange(3), 1),
         lambda: metrics.similarity_at_k(scores, 1),
         lambda: metrics.hit_at_k(scores, labels, labels, 1),
-        lambda: metrics.f1_of_top1(scores, labels, labels),
-        lambda: metrics.roc_auc_of_similarity(scores, labels),
-        lambda: metrics.average_precision_of_similarity(scores, labels),
     ):
         with pytest.raises(InputError, match="NaN or infinite"):
             call()
