@@ -1,4 +1,4 @@
-"""Worker processes: each holds its own copy of one function and calls it beside the others."""
+"""Worker processes: each calls its own copy of a function, with a share of the cores."""
 
 import contextlib
 import multiprocessing
@@ -15,6 +15,9 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from cxr_mtl.base.errors import InputError
+
+_Busy = tuple[BaseProcess, int, Any]
+"""A worker, and the number and the text of the call it is at."""
 
 
 class Workers:
@@ -36,7 +39,7 @@ class Workers:
         self._members = []
         for _ in range(count):
             ours, theirs = context.Pipe()
-            arguments = (theirs, pickled, max(1, _cores() // count))
+            arguments = (theirs, pickled, max(1, usable_cores() // count))
             process = context.Process(target=_serve, args=arguments, daemon=True)
             process.start()
             theirs.close()
@@ -86,7 +89,24 @@ class Workers:
             raise failure
 
 
-_Busy = tuple[BaseProcess, int, Any]
+def end_with_parent() -> None:
+    """Let this spawned process end when its parent does, however that ends.
+
+    The workers of a `ProcessPoolExecutor` would wait for ever: give it as their `initializer`.
+    """
+
+    def watch() -> None:
+        wait([multiprocessing.parent_process().sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def usable_cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _answer(
@@ -97,12 +117,6 @@ def _answer(
     except (EOFError, ConnectionResetError):
         process.join()
         return None, _died(call, process.exitcode)
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _died(call: Any, code: int) -> InputError:
@@ -138,19 +152,6 @@ def _serve(connection: Connection, pickled: bytes, threads: int) -> None:
             error.add_note(f"In a worker process:\n{traceback.format_exc()}")
             answer = (None, error)
         connection.send(answer)
-
-
-def end_with_parent() -> None:
-    """Let this spawned process end when its parent does, however that ends.
-
-    The workers of a `ProcessPoolExecutor` would wait for ever: give it as their `initializer`.
-    """
-
-    def watch() -> None:
-        wait([multiprocessing.parent_process().sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _limit_threads(threads: int) -> None:

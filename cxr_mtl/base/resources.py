@@ -1,19 +1,21 @@
-"""Work on many rows in chunks that fit into memory."""
+"""Memory and threads of a process: work within a budget, and the most that was held meanwhile."""
 
 import contextlib
 import ctypes
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 import psutil
-import torch
 from numpy.typing import NDArray
 
 from cxr_mtl.base.errors import InputError
+
+SAMPLE_SECONDS = 0.5
+_SMAPS = Path("/proc/self/smaps_rollup")
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 def in_chunks(
@@ -44,6 +46,8 @@ def in_chunks(
 @contextmanager
 def limited_threads(count: int | None) -> Iterator[None]:
     """Compute with `count` threads inside the `with` block; None leaves their number as it is."""
+    import torch  # here, for it takes seconds that most who measure memory need not wait
+
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)
     try:
@@ -52,11 +56,21 @@ def limited_threads(count: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-SAMPLE_SECONDS = 0.5
+def keep_freed_memory() -> None:
+    """Let large blocks that are freed serve the next allocation of this process.
+
+    By default the C library returns blocks above 32 MiB to the system and gets fresh pages for the
+    next one. Work that allocates the same large tensors again and again spends a third of its time
+    on that. Does nothing where the C library is not glibc.
+    """
+    with contextlib.suppress(AttributeError, OSError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_MMAP_THRESHOLD, 2**30)
+        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 class PeakMemory:
-    """Samples, while entered, the memory of the watched processes and all that they started.
+    """Samples the memory of the watched processes and all that they started.
 
     `peak` is the largest sum so far in bytes, and `on_sample` is told it. Shared pages count once
     (proportional set size) where the system tells, in equal parts for all processes that share
@@ -67,31 +81,32 @@ class PeakMemory:
         self.peak = 0
         self._on_sample = on_sample
         self._watched: list[psutil.Process] = []
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._sample, daemon=True)
-
-    def __enter__(self) -> "PeakMemory":
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._stop.set()
-        self._thread.join()
 
     def watch(self, process: psutil.Process) -> None:
         """Count this process and its descendants from now on."""
         self._watched.append(process)
 
+    def sampling(self) -> AbstractContextManager[None]:
+        """Take samples inside the `with` block."""
+        return _meanwhile(self._sample, SAMPLE_SECONDS)
+
     def _sample(self) -> None:
-        while not self._stop.wait(SAMPLE_SECONDS):
-            self.peak = max(self.peak, sum(map(_size_with_descendants, self._watched)))
-            if self._on_sample:
-                self._on_sample(self.peak)
+        self.peak = max(self.peak, sum(map(_size_with_descendants, self._watched)))
+        if self._on_sample:
+            self._on_sample(self.peak)
+
+
+def peak_anonymous_memory(function: Callable[[], object]) -> int | None:
+    """Most memory, in bytes, that this process held of its own while `function` ran.
+
+    Files mapped into memory do not count. None where the system does not tell (only Linux does).
+    """
+    if not _SMAPS.exists():
+        return None
+    held = [_anonymous()]
+    with _meanwhile(lambda: held.append(max(held.pop(), _anonymous())), 0.02):
+        function()
+    return held[0]
 
 
 def _size_with_descendants(process: psutil.Process) -> int:
@@ -109,49 +124,24 @@ def _size(process: psutil.Process) -> int:
         return 0
 
 
-def peak_anonymous_memory(function: Callable[[], object]) -> int | None:
-    """Most memory, in bytes, that this process held of its own while `function` ran.
-
-    Files mapped into memory do not count. None where the system does not tell (only Linux does).
-    """
-    if not _SMAPS.exists():
-        return None
-    peak, done = _anonymous(), threading.Event()
-
-    def watch() -> None:
-        nonlocal peak
-        while not done.wait(0.02):
-            peak = max(peak, _anonymous())
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        function()
-    finally:
-        done.set()
-        thread.join()
-    return peak
-
-
-_SMAPS = Path("/proc/self/smaps_rollup")
-
-
 def _anonymous() -> int:
     line = next(line for line in _SMAPS.read_text().splitlines() if line.startswith("Anonymous:"))
     return int(line.split()[1]) * 1024
 
 
-def keep_freed_memory() -> None:
-    """Let large blocks that are freed serve the next allocation of this process.
+@contextmanager
+def _meanwhile(act: Callable[[], None], seconds: float) -> Iterator[None]:
+    """Call `act` again and again, so many seconds apart, while the `with` block runs."""
+    done = threading.Event()
 
-    By default the C library returns blocks above 32 MiB to the system and gets fresh pages for the
-    next one. Work that allocates the same large tensors again and again spends a third of its time
-    on that. Does nothing where the C library is not glibc.
-    """
-    with contextlib.suppress(AttributeError, OSError):
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_M_MMAP_THRESHOLD, 2**30)
-        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+    def repeat() -> None:
+        while not done.wait(seconds):
+            act()
 
-
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+    thread = threading.Thread(target=repeat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()

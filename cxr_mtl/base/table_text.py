@@ -1,29 +1,7 @@
-"""Tables written as Markdown."""
+"""Tables as text: in Markdown, and on pages of HTML that need no other file."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-
-
-def markdown_table(
-    heads: Sequence[str], rows: Iterable[Sequence[str]], align: str = ""
-) -> list[str]:
-    """The lines of a Markdown table; a cell may hold Markdown itself.
-
-    Args:
-        align: `l` or `r` per column; all to the left when empty.
-    """
-    rules = [":--" if side == "l" else "--:" for side in align or "l" * len(heads)]
-    return [_line(heads), _line(rules), *(_line(map(table_cell, row)) for row in rows)]
-
-
-def table_cell(text: str) -> str:
-    """Text as a cell of a Markdown table."""
-    return text.replace("|", "\\|").replace("\n", " ")
-
-
-def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
 
 TEXT, NUMBER = "text", "number"
 """Kinds of columns: numbers stand to the right."""
@@ -57,6 +35,23 @@ th, td {{ border-bottom: 1px solid var(--line); padding: .2rem .8rem .2rem 0; te
 """
 
 
+def markdown_table(
+    heads: Sequence[str], rows: Iterable[Sequence[str]], align: str = ""
+) -> list[str]:
+    """The lines of a Markdown table; a cell may hold Markdown itself.
+
+    Args:
+        align: `l` or `r` per column; all to the left when empty.
+    """
+    rules = [":--" if side == "l" else "--:" for side in align or "l" * len(heads)]
+    return [_line(heads), _line(rules), *(_line(map(table_cell, row)) for row in rows)]
+
+
+def table_cell(text: str) -> str:
+    """Text as a cell of a Markdown table."""
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
 def html_page(title: str, body: str) -> str:
     """A page around HTML; the title is text."""
     return _PAGE.format(title=escape(title), body=body)
@@ -81,3 +76,7 @@ def html_row(cells: Iterable[tuple[str, str]], moved: bool = False) -> str:
     """A row of cells, each a text and its kind; `moved` gives it a colour."""
     inside = "".join(f'<td class="{kind}">{escape(text)}</td>' for text, kind in cells)
     return f'<tr class="moved">{inside}</tr>' if moved else f"<tr>{inside}</tr>"
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"

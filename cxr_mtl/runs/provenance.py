@@ -1,6 +1,5 @@
 """Where a result came from: git state, versions, hardware."""
 
-import os
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
@@ -8,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+
+from cxr_mtl.base.processes import usable_cores
 
 _PACKAGES = (
     "cxr-mtl",
@@ -52,17 +53,11 @@ def hardware() -> dict[str, Any]:
     """The processor, the cores this process may use, memory in GiB, and the GPU if any."""
     return {
         "cpu": _cpu_model(),
-        "cores": _usable_cores(),
+        "cores": usable_cores(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "gpu": _output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader"),
         "system": f"{platform.system()} {platform.machine()}",
     }
-
-
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _cpu_model() -> str:

@@ -147,7 +147,7 @@ class StageRunner:
             with self._lock:
                 if self._stopped:
                     raise ChapterError(f"{chapter.name} was stopped before it began")
-            with memory:
+            with memory.sampling():
                 execute(
                     chapter,
                     values,

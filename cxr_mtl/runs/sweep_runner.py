@@ -16,6 +16,7 @@ from rich.console import Console
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.files import write_beside
+from cxr_mtl.base.processes import usable_cores
 from cxr_mtl.runs.driver import AT_ONCE_VARIABLE, run_chapters
 from cxr_mtl.runs.execution import ChapterError
 from cxr_mtl.runs.run import Run
@@ -79,7 +80,7 @@ def _in_turn(sweep: Sweep, console: Console) -> Attempts:
 
 
 def _beside(sweep: Sweep, workers: int, console: Console) -> Attempts:
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     waiting, running = list(sweep.points), []
     with contextlib.ExitStack() as stack:
         while waiting or running:

@@ -1,3 +1,5 @@
+"""Workers answer in order, share the cores, end with their parent, and say how they failed."""
+
 import os
 import signal
 import subprocess

@@ -1,8 +1,14 @@
+"""Work in chunks joins to the whole within its budget, and peak memory is that of a process."""
+
+import subprocess
+import sys
+
 import numpy as np
+import psutil
 import pytest
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.base.resources import in_chunks
+from cxr_mtl.base.resources import PeakMemory, in_chunks
 
 
 def test_the_joined_result_is_that_of_all_rows_at_once():
@@ -42,3 +48,12 @@ def test_chunks_hold_what_the_budget_allows_and_never_less_than_a_row(budget, si
 def test_no_row_and_rows_without_bytes_are_refused(count, size):
     with pytest.raises(InputError, match=f"{count} rows of {size} bytes"):
         in_chunks(count, lambda rows: {"row": rows}, size)
+
+
+def test_peak_memory_is_that_of_the_watched_process():
+    code = "import time; block = b'x' * 200_000_000; time.sleep(1.5)"
+    memory = PeakMemory()
+    with memory.sampling(), subprocess.Popen([sys.executable, "-c", code]) as process:
+        memory.watch(psutil.Process(process.pid))
+        process.wait()
+    assert 200_000_000 < memory.peak < 300_000_000

@@ -1,4 +1,4 @@
-"""Tables as Markdown."""
+"""Tables as Markdown and as HTML read back as they were given."""
 
 from lxml import html
 from markdown_it import MarkdownIt
