@@ -1,9 +1,12 @@
-"""Confidence intervals of test metrics, from resampled test studies.
+"""Confidence intervals of test metrics: resamples of the test studies, and statistics of each.
 
 A resample draws as many studies as there are, with replacement, and each study brings all that
 belongs to it. The collection that is searched and the trained model stay as they are: an interval
 says how far the metric would move with other queries, not with another collection or another
 training run.
+
+What is no mean is a `Statistic`: it takes how often each study is drawn, [studies], and returns the
+statistic of that resample, NaN where it is undefined.
 """
 
 from collections.abc import Callable
@@ -14,12 +17,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from cxr_mtl.base.errors import InputError
 
+Floats = NDArray[np.floating]
+Integers = NDArray[np.integer]
+Statistic = Callable[[Integers], float]
+
 LEVEL = 0.95
+TAILS = (1 - LEVEL) / 2, (1 + LEVEL) / 2
 MOST_UNDEFINED = 0.05
 """Share of undefined resamples above which an interval of the others would mislead."""
-
-Floats = NDArray[np.floating]
-Weights = NDArray[np.int32]
 
 
 class Interval(NamedTuple):
@@ -41,7 +46,7 @@ class Bootstrap:
             the number of studies.
     """
 
-    counts: Weights
+    counts: NDArray[np.int32]
     _as_floats: Floats
 
     def __init__(self, studies: int, *, seed: int, resamples: int = 2000) -> None:
@@ -83,12 +88,8 @@ class Bootstrap:
         nothing = np.full_like(sums, np.nan)
         return percentile_interval(np.divide(sums, sizes, out=nothing, where=sizes > 0))
 
-    def of(self, statistic: Callable[[Weights], float]) -> Interval:
-        """Interval of a statistic that is no mean, such as a ROC AUC or a median.
-
-        `statistic` takes how often each study is drawn, [studies], and returns the statistic of
-        that resample, NaN where it is undefined.
-        """
+    def of(self, statistic: Statistic) -> Interval:
+        """Interval of a statistic that is no mean, such as a ROC AUC or a median."""
         return percentile_interval([statistic(weights) for weights in self.counts])
 
 
@@ -102,13 +103,8 @@ def percentile_interval(replicates: ArrayLike) -> Interval:
     undefined = np.isnan(replicates)
     if undefined.mean() > MOST_UNDEFINED:
         return Interval(np.nan, np.nan)
-    tails = (1 - LEVEL) / 2, (1 + LEVEL) / 2
-    low, high = np.quantile(replicates[~undefined], tails)
+    low, high = np.quantile(replicates[~undefined], TAILS)
     return Interval(float(low), float(high))
-
-
-Integers = NDArray[np.integer]
-Statistic = Callable[[Integers], float]
 
 
 def median_of(values: Floats) -> Statistic:

@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.evidence.bootstrap import Bootstrap, Interval, median_of, percentile_interval
-from cxr_mtl.evidence.table_rows import Row
+from cxr_mtl.base.records import Record
+from cxr_mtl.evidence.bootstrap import Bootstrap, median_of, percentile_interval
+from cxr_mtl.evidence.table_rows import UNDEFINED, Row
 from cxr_mtl.evidence.tables import (
     CEILING,
     CEILING_METRICS,
     CHANCE,
-    Record,
     checked_labels,
     make_record,
     report_vectors,
@@ -41,7 +41,7 @@ def protocol_records(
 ) -> list[Record]:
     """One model under every protocol and direction, by what counts as relevant.
 
-    Takes what `evaluation.evaluate_tables` takes, and each study's report and MeSH headings;
+    Takes what `tables.evaluate_tables` takes, and each study's report and MeSH headings;
     without headings there are no records by `mesh_overlap`, without `clinical` none by that, and
     without a bootstrap low and high are None. Where the query's own item is searched too,
     `OWN_ITEM_MEASURES` come first; then `RELEVANCE_MEASURES`.
@@ -85,7 +85,7 @@ def ceiling_records(texts: Sequence[str]) -> list[Record]:
 
     The studies of the query's report come first and tie. As nothing parts equal reports, no
     cross-modal search can expect a higher recall or mrr; of the median rank it is no bound
-    (`bounds.CEILING_METRICS`).
+    (`CEILING_METRICS`).
 
     Raises:
         InputError: fewer than 2 texts.
@@ -157,7 +157,7 @@ def inflation_records(
         )
         interval = percentile_interval((bootstrap.counts @ fused) / (bootstrap.counts @ strict))
         row = Row("mrr_inflation", None, float(fused.mean() / strict.mean()), interval)
-        record = make_record(None, direction, "fused", model, row, None)
+        record = make_record(None, direction, "fused", model, row)
         records.append(record | {"relevance": "own_study"})
     return records
 
@@ -202,7 +202,7 @@ def _search_records(
     records = []
     for measure, values in values_per_query(search, measures, relevances).items():
         row = _summary(measure, values, bootstrap)
-        record = make_record(None, direction, protocol, model, row, None)
+        record = make_record(None, direction, protocol, model, row)
         record["relevance"] = measure.relevance
         undefined = int(np.isnan(values).sum())
         if undefined:
@@ -215,7 +215,7 @@ def _summary(measure: Measure, values: NDArray[np.float64], bootstrap: Bootstrap
     """The mean or median over the queries that have a value."""
     is_median = measure.metric == "median_rank"
     defined = values[~np.isnan(values)]
-    value, interval = float("nan"), Interval(float("nan"), float("nan"))
+    value, interval = float("nan"), UNDEFINED
     if len(defined):
         value = float(np.median(defined) if is_median else defined.mean())
     if bootstrap is not None:

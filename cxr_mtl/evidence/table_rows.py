@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from cxr_mtl.base.resources import in_chunks
 from cxr_mtl.evidence.bootstrap import (
     Bootstrap,
+    Floats,
     Interval,
     Statistic,
     average_precision_of,
@@ -23,7 +24,6 @@ from cxr_mtl.retrieval import metrics
 from cxr_mtl.retrieval.metrics import TIE_TOLERANCE
 from cxr_mtl.retrieval.protocols import Search
 
-Floats = NDArray[np.floating]
 Labels = NDArray[np.int64]
 
 KS = (1, 3, 5, 10)

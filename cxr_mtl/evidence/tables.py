@@ -1,16 +1,18 @@
-"""Tables I to III under the paper's protocol and the strict one, as tidy records with intervals.
+"""Tables I to III under the paper's protocol and the strict one, as tidy records.
 
-`low` and `high` are the 95 % bootstrap interval over the queries; the searched collection stays as
-it is.
+Of models with their intervals, `low` and `high`, the 95 % bootstrap interval over the queries (the
+searched collection stays as it is), and the p-values of their differences; of a random order and
+of the best that duplicate reports allow.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cxr_mtl.base.errors import InputError
+from cxr_mtl.base.records import Record
 from cxr_mtl.base.resources import in_chunks
 from cxr_mtl.data.splits import normalise_text
 from cxr_mtl.evidence.bootstrap import Bootstrap
@@ -19,6 +21,7 @@ from cxr_mtl.evidence.significance import holm, paired_tests
 from cxr_mtl.evidence.table_rows import (
     BYTES_PER_SCORE,
     KS,
+    Floats,
     Labels,
     Row,
     label_rows,
@@ -28,12 +31,17 @@ from cxr_mtl.evidence.table_rows import (
 )
 from cxr_mtl.retrieval import metrics
 from cxr_mtl.retrieval.protocols import Direction, Protocol, Search, searches
-
-Record = dict[str, Any]
-Floats = NDArray[np.floating]
+from cxr_mtl.retrieval.relevance import binary_labels
 
 LABEL_TABLE: dict[Direction, int] = {"image_to_text": 2, "text_to_image": 3}
 TABLE_PROTOCOLS: tuple[Protocol, ...] = ("fused", "cross_modal")
+TESTED = ("accuracy", "precision", "recall", "mrr", "mean_rank")
+SAME = {"accuracy": "recall"}
+"""Two names of one quantity, where both are in the tables; it is tested once."""
+CHANCE, CEILING = "chance", "duplicate ceiling"
+CEILING_METRICS = ("accuracy", "recall", "mrr", "mean_rank")
+"""Own-study metrics that the ceiling bounds: means, not the median rank, since an order among equal
+reports can have a lower median than their tie."""
 
 
 class Cell(NamedTuple):
@@ -89,12 +97,8 @@ def evaluate_tables(
                 None: strict_rows(of_queries, bootstrap) if protocol == "cross_modal" else [],
             }
             for table, rows in in_tables.items():
-                in_paper = table is not None and protocol == "fused" and role is not None
                 for row in rows:
-                    printed = (
-                        paper_value(table, direction, row.metric, row.k, role) if in_paper else None
-                    )
-                    record = make_record(table, direction, protocol, model, row, printed)
+                    record = make_record(table, direction, protocol, model, row, role)
                     records.append(record)
                     if row.values is not None:
                         values[cell_of(record)] = row.values
@@ -120,85 +124,21 @@ def reciprocal_ranks(
     return in_chunks(studies, ranks, bytes_per_row=BYTES_PER_SCORE * studies)["mrr"]
 
 
-def study_count(found: Mapping[Protocol, Mapping[Direction, Search]]) -> int:
-    """How many studies the searches of all protocols have."""
-    return len(found["fused"]["image_to_text"].queries)
-
-
-def checked_labels(labels: ArrayLike, studies: int) -> Labels:
-    """The labels as integers.
-
-    Raises:
-        InputError: not one label per study, labels other than 0 and 1, all equal, or fewer studies
-            than the largest k.
-    """
-    labels = np.asarray(labels)
-    if labels.shape != (studies,):
-        raise InputError(
-            f"{studies} studies have labels of shape {list(labels.shape)}: give one label per study"
-        )
-    wrong = labels[~np.isin(labels, (0, 1))]
-    if len(wrong):
-        raise InputError(
-            f"{len(wrong)} of {studies} labels are neither 0 nor 1 (the first is {wrong[0]}): "
-            "label every test study"
-        )
-    if len(np.unique(labels)) < 2:
-        raise InputError(
-            f"all {studies} test studies have the label {labels[0]}: the tables by label need "
-            "normal and abnormal studies, choose another split"
-        )
-    if studies < max(KS):
-        raise InputError(
-            f"the test set holds {studies} studies and the tables go to k = {max(KS)}: give at "
-            f"least {max(KS)}"
-        )
-    return labels.astype(np.int64)
-
-
-def make_record(
-    table: int | None,
-    direction: Direction,
-    protocol: Protocol,
-    model: str,
-    row: Row,
-    paper: float | None,
-) -> Record:
-    """A row as a tidy record; what is undefined is None."""
-    value, low, high = (None if np.isnan(x) else x for x in (row.value, *row.interval))
-    return {
-        "table": table,
-        "direction": direction,
-        "protocol": protocol,
-        "model": model,
-        "metric": row.metric,
-        "k": row.k,
-        "value": value,
-        "low": low,
-        "high": high,
-        "paper": paper,
-    }
-
-
-Values = Mapping[Cell, NDArray[np.floating]]
-
-
-TESTED = ("accuracy", "precision", "recall", "mrr", "mean_rank")
-SAME = {"accuracy": "recall"}
-"""Two names of one quantity, where both are in the tables; it is tested once."""
-
-
 def mark_differences(
-    records: Sequence[Record], values: Mapping[str, Values], reference: str, *, seed: int
+    records: Sequence[Record],
+    values: Mapping[str, Mapping[Cell, Floats]],
+    reference: str,
+    *,
+    seed: int,
 ) -> list[Record]:
     """The records with `p_raw` and `p`, where they have values of each query to be compared.
 
     A record of another model than `reference` gets the p-value of the paired randomisation test
     between the two models' values of the same cell, and Holm's adjustment for all tests under its
     protocol. Similarities are not tested: their level says nothing of how well a model retrieves.
-    `values` are those of `evaluation.evaluate_tables`, by model.
+    `values` are those of `evaluate_tables`, by model.
     """
-    tests: dict[tuple[str, ...], NDArray[np.floating]] = {}
+    tests: dict[tuple[str, ...], Floats] = {}
     for record in records:
         model, cell = record["model"], cell_of(record)
         if model != reference and cell in values[reference] and cell.metric in TESTED:
@@ -212,18 +152,6 @@ def mark_differences(
     return [record | found.get(_test(record), {}) for record in records]
 
 
-def _test(record: Record) -> tuple[str, ...]:
-    """What a record's difference is a test of; records of one quantity share it."""
-    metric = SAME.get(record["metric"], record["metric"])
-    return record["protocol"], record["direction"], record["model"], metric, str(record["k"])
-
-
-CHANCE, CEILING = "chance", "duplicate ceiling"
-CEILING_METRICS = ("accuracy", "recall", "mrr", "mean_rank")
-"""Own-study metrics that the ceiling bounds: means, not the median rank, since an order among equal
-reports can have a lower median than their tie."""
-
-
 def bound_records(labels: ArrayLike, texts: Sequence[str]) -> list[Record]:
     """The records of Tables I to III for a random order and for the duplicate ceiling.
 
@@ -233,7 +161,7 @@ def bound_records(labels: ArrayLike, texts: Sequence[str]) -> list[Record]:
     the fused protocol it is none, since there images part equal reports.
 
     Raises:
-        InputError: as in `evaluation.evaluate_tables`.
+        InputError: as in `evaluate_tables`.
     """
     equal = np.ones((len(texts), 1))
     chance = evaluate_tables(equal, equal, labels, CHANCE, None, None)[0]
@@ -251,3 +179,68 @@ def report_vectors(texts: Sequence[str]) -> NDArray[np.float32]:
     reports, report = np.unique([normalise_text(text) for text in texts], return_inverse=True)
     directions = np.random.default_rng(0).standard_normal((len(reports), 64), dtype=np.float32)
     return directions[report]
+
+
+def study_count(found: Mapping[Protocol, Mapping[Direction, Search]]) -> int:
+    """How many studies the searches of all protocols have."""
+    return len(found["fused"]["image_to_text"].queries)
+
+
+def checked_labels(labels: ArrayLike, studies: int) -> Labels:
+    """The labels as integers.
+
+    Raises:
+        InputError: not one label per study, labels other than 0 and 1, all equal, or fewer studies
+            than the largest k.
+    """
+    labels = np.asarray(labels)
+    if labels.shape != (studies,):
+        raise InputError(
+            f"{studies} studies have labels of shape {list(labels.shape)}: give one label per study"
+        )
+    labels = binary_labels(labels)
+    if len(np.unique(labels)) < 2:
+        raise InputError(
+            f"all {studies} test studies have the label {labels[0]}: the tables by label need "
+            "normal and abnormal studies, choose another split"
+        )
+    if studies < max(KS):
+        raise InputError(
+            f"the test set holds {studies} studies and the tables go to k = {max(KS)}: give at "
+            f"least {max(KS)}"
+        )
+    return labels
+
+
+def make_record(
+    table: int | None,
+    direction: Direction,
+    protocol: Protocol,
+    model: str,
+    row: Row,
+    role: str | None = None,
+) -> Record:
+    """A row as a tidy record; what is undefined is None.
+
+    `role` says whose number of the paper, if it prints one, stands beside (`paper_value`).
+    """
+    value, low, high = (None if np.isnan(x) else x for x in (row.value, *row.interval))
+    in_paper = table is not None and protocol == "fused" and role is not None
+    return {
+        "table": table,
+        "direction": direction,
+        "protocol": protocol,
+        "model": model,
+        "metric": row.metric,
+        "k": row.k,
+        "value": value,
+        "low": low,
+        "high": high,
+        "paper": paper_value(table, direction, row.metric, row.k, role) if in_paper else None,
+    }
+
+
+def _test(record: Record) -> tuple[str, ...]:
+    """What a record's difference is a test of; records of one quantity share it."""
+    metric = SAME.get(record["metric"], record["metric"])
+    return record["protocol"], record["direction"], record["model"], metric, str(record["k"])

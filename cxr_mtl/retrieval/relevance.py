@@ -37,6 +37,15 @@ def same_label(labels: ArrayLike) -> Relevance:
     Raises:
         InputError: a label is neither 0 nor 1.
     """
+    return _same(binary_labels(labels))
+
+
+def binary_labels(labels: ArrayLike) -> NDArray[np.int64]:
+    """Labels, [n], as integers.
+
+    Raises:
+        InputError: a label is neither 0 nor 1.
+    """
     labels = np.asarray(labels)
     wrong = labels[~np.isin(labels, (0, 1))]
     if len(wrong):
@@ -44,7 +53,7 @@ def same_label(labels: ArrayLike) -> Relevance:
             f"{len(wrong)} of {len(labels)} labels are neither 0 nor 1 (the first is {wrong[0]}): "
             "label every study"
         )
-    return _same(labels)
+    return labels.astype(np.int64)
 
 
 def mesh_overlap(headings: Sequence[Sequence[str]]) -> Relevance:

@@ -1,3 +1,5 @@
+"""Controls keep what they do not replace, and know nothing across the modalities."""
+
 import numpy as np
 import pytest
 

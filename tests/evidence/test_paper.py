@@ -1,4 +1,4 @@
-"""The paper's differences: whole queries, bounds in order, adjusted together."""
+"""The paper's numbers: each in its cell, differences in whole queries, bounds in order."""
 
 import pandas as pd
 import pytest
