@@ -1,4 +1,4 @@
-"""The numbers of the paper's Tables I to III."""
+"""The numbers of the paper's Tables I to III, and how surely they tell its models apart."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -16,6 +16,16 @@ PAPER_TABLES: dict[str, Any] = json.loads(
     files("cxr_mtl.evidence").joinpath("paper_tables.json").read_text(encoding="utf-8")
 )
 """The paper's Tables I to III, number by number; its key `source` names them."""
+QUERIES = 400
+SHARES = ("accuracy", "precision")
+"""The paper's metrics that are a share of its queries."""
+CLAIMS = {
+    "all": "rows",
+    "never": "no outcome could make the difference significant",
+    "never, corrected": "the same after correction",
+    "above": "fine-tuned better, were the queries independent",
+    "below": "fine-tuned worse, were the queries independent",
+}
 
 
 def paper_value(
@@ -36,19 +46,7 @@ def paper_value(
     return None if row is None else row[roles.index(model_role)]
 
 
-QUERIES = 400
-SHARES = ("accuracy", "precision")
-"""The paper's metrics that are a share of its queries."""
-CLAIMS = {
-    "all": "rows",
-    "never": "no outcome could make the difference significant",
-    "never, corrected": "the same after correction",
-    "above": "fine-tuned better, were the queries independent",
-    "below": "fine-tuned worse, were the queries independent",
-}
-
-
-def paper_differences(against: str, queries: int = QUERIES) -> pd.DataFrame:
+def paper_differences(against: str) -> pd.DataFrame:
     """How surely the paper's fine-tuned model differs from `against`, row by row of its tables.
 
     The paper gives no outcome per query, so no test can be repeated; a bound can. `surest` is the
@@ -68,9 +66,9 @@ def paper_differences(against: str, queries: int = QUERIES) -> pd.DataFrame:
             "metric": metric,
             "fine_tuned": values[0],
             "other": values[column],
-            "queries": round(values[0] * queries) - round(values[column] * queries),
-            "surest": most_favourable_p(values[0], values[column], queries),
-            "independent": unpaired_p(values[0], values[column], queries),
+            "queries": round(values[0] * QUERIES) - round(values[column] * QUERIES),
+            "surest": most_favourable_p(values[0], values[column], QUERIES),
+            "independent": unpaired_p(values[0], values[column], QUERIES),
         }
         for table in (1, 2, 3)
         for direction, metrics in PAPER_TABLES[f"table_{table}"].items()

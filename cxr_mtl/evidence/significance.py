@@ -122,10 +122,10 @@ def compare_models(
     )
 
 
-def most_favourable_p(a: float, b: float, n: int, *, digits: int = 3) -> float:
+def most_favourable_p(a: float, b: float, n: int) -> float:
     """The smallest p that two published shares of the same n queries allow.
 
-    `a` and `b` are shares of hits, printed to `digits` digits. Without the hits of each query the
+    `a` and `b` are shares of hits, printed to three digits. Without the hits of each query the
     exact McNemar test cannot be made, but with d hits between the two it gives no less than when
     all discordant queries are on one side: p = min(1, 2 · 0.5^d) (McNemar, 1947). The true p is
     this or larger.
@@ -134,11 +134,11 @@ def most_favourable_p(a: float, b: float, n: int, *, digits: int = 3) -> float:
         InputError: a share is outside 0 to 1 or of no whole number of queries, or so many queries
             that the digits do not tell their number.
     """
-    hits_a, hits_b = _hits(a, n, digits), _hits(b, n, digits)
+    hits_a, hits_b = _hits(a, n), _hits(b, n)
     return min(1.0, 2 * 0.5 ** abs(hits_a - hits_b))
 
 
-def unpaired_p(a: float, b: float, n: int, *, digits: int = 3) -> float:
+def unpaired_p(a: float, b: float, n: int) -> float:
     """The p of Fisher's exact test of two published shares, as if each had n queries of its own.
 
     It is what independence would give; models that find the same queries easy differ by chance
@@ -147,7 +147,7 @@ def unpaired_p(a: float, b: float, n: int, *, digits: int = 3) -> float:
     Raises:
         InputError: as `most_favourable_p`.
     """
-    hits_a, hits_b = _hits(a, n, digits), _hits(b, n, digits)
+    hits_a, hits_b = _hits(a, n), _hits(b, n)
     return float(fisher_exact([[hits_a, n - hits_a], [hits_b, n - hits_b]]).pvalue)
 
 
@@ -198,19 +198,18 @@ def seed_band(seed_sd: float, seeds: int) -> float:
     return float(t.ppf(0.975, seeds - 1) * np.sqrt(2) * seed_sd)
 
 
-def _hits(share: float, n: int, digits: int) -> int:
-    """How many of n queries a printed share stands for."""
-    if not 1 <= n <= 10**digits:
+def _hits(share: float, n: int) -> int:
+    """How many of n queries a share printed to three digits stands for."""
+    if not 1 <= n <= 1000:
         raise InputError(
-            f"a share of {n} queries printed to {digits} digits does not tell how many hit: give "
-            f"from 1 to {10**digits} queries, or the digits that were printed"
+            f"a share of {n} queries printed to 3 digits does not tell how many hit: give from 1 "
+            "to 1000 queries"
         )
     if not 0 <= share <= 1:
         raise InputError(f"{share} is no share of queries: give a number from 0 to 1")
     hits = round(share * n)
-    if abs(share - hits / n) > 0.5 * 10**-digits + 1e-9:
+    if abs(share - hits / n) > 0.0005 + 1e-9:
         raise InputError(
-            f"{share} is no share of {n} queries: the nearest is {hits} of them, "
-            f"{hits / n:.{digits}f}"
+            f"{share} is no share of {n} queries: the nearest is {hits} of them, {hits / n:.3f}"
         )
     return hits

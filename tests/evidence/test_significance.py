@@ -142,11 +142,6 @@ def test_shares_that_no_count_prints_are_refused(test, shares, n, sentence):
         test(*shares, n)
 
 
-def test_more_printed_digits_allow_more_queries():
-    assert most_favourable_p(0.5005, 0.5, 2000, digits=4) == 1.0
-    assert most_favourable_p(0.5015, 0.5, 2000, digits=4) == 0.25
-
-
 def test_the_spreads_recover_the_components_of_two_way_random_effects():
     rng = np.random.default_rng(0)
     seeds, n, sd_seed, sd_study, sd_rest = 4, 50, 0.03, 0.3, 0.2
