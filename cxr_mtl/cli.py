@@ -60,7 +60,7 @@ def run(
 ) -> None:
     """Execute the chapters that are not fresh; outputs go to runs/NAME."""
     from cxr_mtl.runs.driver import run_chapters, time_table
-    from cxr_mtl.runs.execution import ChapterError
+    from cxr_mtl.runs.stage_runner import ChapterError
 
     started = time.perf_counter()
     try:
@@ -87,9 +87,8 @@ def book(
     """Execute what is not fresh, then build the pages into _build/html."""
     from cxr_mtl.pages.build import PagesError, build_html, check_edition
     from cxr_mtl.runs.driver import run_chapters, time_table
-    from cxr_mtl.runs.execution import ChapterError
     from cxr_mtl.runs.run import existing_run
-    from cxr_mtl.runs.stage_runner import Outcome
+    from cxr_mtl.runs.stage_runner import ChapterError, Outcome
 
     check_edition(reference)
     if reference and reference != run:
@@ -137,7 +136,7 @@ def search(
     Another N tries other weights: write `workers: N` in the profile, or later commands search anew.
     """
     from cxr_mtl.runs.driver import run_chapters, time_table
-    from cxr_mtl.runs.execution import ChapterError
+    from cxr_mtl.runs.stage_runner import ChapterError
 
     chosen = [f"workers={workers}"] if workers else []
     started = time.perf_counter()

@@ -11,7 +11,7 @@ import pytest
 from cxr_mtl import cli
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.pages import build
-from cxr_mtl.runs import driver, execution
+from cxr_mtl.runs import driver, stage_runner
 from cxr_mtl.runs.run import Run
 
 
@@ -116,7 +116,7 @@ def test_book_refuses_a_bad_name_before_any_work(command, monkeypatch, capsys):
     ("error", "code", "start"),
     [
         (InputError("x.csv: row [3] is empty: delete it"), 2, "error: x.csv: row [3] is empty"),
-        (execution.ChapterError("04 failed in cell [3]"), 1, "failed: 04 failed in cell [3]"),
+        (stage_runner.ChapterError("04 failed in cell [3]"), 1, "failed: 04 failed in cell [3]"),
         (KeyboardInterrupt(), 130, ""),
     ],
 )

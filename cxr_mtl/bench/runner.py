@@ -17,7 +17,7 @@ from cxr_mtl.base.errors import InputError, check_choice
 from cxr_mtl.base.files import write_json
 from cxr_mtl.bench.timing import Device, Measurement, Report, Size, compared, measure_rates
 from cxr_mtl.models.features import pick_device
-from cxr_mtl.runs.provenance import git_state, hardware, versions
+from cxr_mtl.runs.manifest import git_state, hardware, versions
 from cxr_mtl.runs.run import Run, existing_run
 
 What = Literal["book", "train", "features", "search", "retrieval"]

@@ -8,7 +8,8 @@ from datetime import datetime
 from babel.dates import format_date
 
 from cxr_mtl.base.table_text import markdown_table
-from cxr_mtl.runs.freshness import Git, Hardware, Record, StageState
+from cxr_mtl.runs.freshness import StageState
+from cxr_mtl.runs.manifest import Git, Hardware, Record
 from cxr_mtl.runs.stages import Chapter, producer
 
 DATA_SETS = {

@@ -18,14 +18,14 @@ from sphinx.directives.patches import Figure
 from sphinx.util.docutils import SphinxDirective
 
 from cxr_mtl.base.errors import InputError
+from cxr_mtl.models.demo_architecture import DemoName
 from cxr_mtl.pages.chapters import read_page
 from cxr_mtl.pages.edition import add_config_values, edition_of, not_computed
 from cxr_mtl.pages.html_repairs import copy_mathjax, mend_pages, use_local_mathjax
 from cxr_mtl.pages.num_role import NumberRole
 from cxr_mtl.pages.tables import EditionTable, ModelTable, ParameterTable
-from cxr_mtl.models.demo_architecture import DemoName
 from cxr_mtl.runs.against_reference import COMPARE_PAGE, write_compare_page
-from cxr_mtl.runs.freshness import Record
+from cxr_mtl.runs.manifest import Record
 from cxr_mtl.runs.stages import producer
 
 PHANTOM_BANNER = "Demo edition: the images are drawn phantoms, not radiographs"

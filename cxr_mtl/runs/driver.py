@@ -1,4 +1,4 @@
-"""The driver: executes the chapters and exercises that are not fresh, says where the time went."""
+"""Executes the stages that are not fresh, side by side where they can, and tells what it took."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ from cxr_mtl.base.errors import InputError
 from cxr_mtl.runs.manifest import is_manifest, manifest_values, what_differs
 from cxr_mtl.runs.parameters import merge_declarations, read_profile, resolve
 from cxr_mtl.runs.run import Run, existing_run, named_run
-from cxr_mtl.runs.stage_runner import Outcome, StageRunner, Values
+from cxr_mtl.runs.stage_runner import Outcome, StageResult, StageRunner, Values
 from cxr_mtl.runs.stages import (
     BOOK,
     Chapter,
@@ -31,6 +31,7 @@ from cxr_mtl.runs.stages import (
 )
 
 Plan = list[tuple[Chapter, Values]]
+Result = TypeVar("Result")
 AT_ONCE_VARIABLE = "CXR_MTL_AT_ONCE"
 """How many stages may run side by side; without it two, for most keep one core busy at most."""
 
@@ -93,17 +94,17 @@ def run_chapters(
     console = console or Console()
     at_once = _at_once()
     folder, chapters = plan(profile, run_name, overrides)
-    chosen = chosen_stages(only, [chapter.name for chapter, _ in chapters])
+    every = [chapter for chapter, _ in chapters]
+    chosen = chosen_stages(only, [chapter.name for chapter in every])
     _check_kernel()
     # Kernels inherit it: tqdm's advice to install widgets has no place in the book.
     os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")
     if is_manifest(Path(profile)):
-        differences = what_differs(Path(profile), [chapter for chapter, _ in chapters])
+        differences = what_differs(Path(profile), every)
         console.print(differences, highlight=False, markup=False, soft_wrap=True)
-    run, every = Run(folder), [chapter for chapter, _ in chapters]
-    order = [chapter.name for chapter in every if chapter.name in chosen]
+    run, order = Run(folder), [chapter.name for chapter in every if chapter.name in chosen]
     stages = {chapter.name: (chapter, values) for chapter, values in chapters}
-    runner, outcomes = StageRunner(stages, run, force, console), []
+    runner = StageRunner(stages, run, force, console)
     results = run_side_by_side(
         {name: chosen & set(upstream(name, every)) for name in order},
         {chapter.name for chapter in every if chapter.alone},
@@ -112,18 +113,8 @@ def run_chapters(
         runner.stop,
     )
     # Papermill keeps the folder that it writes to for all threads: let all find the same.
-    with (
-        run.locked(),
-        _no_trace_if_refused(run),
-        local_file_io_cwd(),
-        runner.progress,
-        contextlib.closing(results),
-    ):
-        for outcome, record in results:
-            if record is not None:
-                run.write_stage(outcome.step, record)
-            console.print(str(outcome), highlight=False)
-            outcomes.append(outcome)
+    with run.locked(), _no_trace_if_refused(run), local_file_io_cwd(), runner.progress:
+        outcomes = _keep(results, run, console)
     return sorted(outcomes, key=lambda outcome: order.index(outcome.step))
 
 
@@ -167,45 +158,6 @@ def time_table(outcomes: Sequence[Outcome], seconds: float) -> Table:
     return table
 
 
-@contextlib.contextmanager
-def _no_trace_if_refused(run: Run) -> Iterator[None]:
-    """Remove a run's folder when bad input is found before a chapter left anything in it."""
-    try:
-        yield
-    except InputError:
-        if [path.name for path in run.path.iterdir()] == [".lock"]:
-            (run / ".lock").unlink()
-            run.path.rmdir()
-            with contextlib.suppress(OSError):  # other runs lie beside it
-                run.path.parent.rmdir()
-        raise
-
-
-def _at_once() -> int:
-    value = os.environ.get(AT_ONCE_VARIABLE, "2")
-    if not value.isdecimal() or int(value) < 1:
-        raise InputError(f"the variable {AT_ONCE_VARIABLE} is {value!r}: give a number from 1")
-    return int(value)
-
-
-def _check_kernel() -> None:
-    """Refuse a kernel that would execute chapters with another Python than this one."""
-    os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")
-    try:
-        spec = KernelSpecManager().get_kernel_spec("python3")
-    except NoSuchKernel:
-        raise InputError("there is no Jupyter kernel python3: install ipykernel here") from None
-    own = {"python", "python3", f"python{sys.version_info[0]}.{sys.version_info[1]}"}
-    if spec.argv[0] not in {*own, sys.executable}:
-        raise InputError(
-            f"the Jupyter kernel python3 ({spec.resource_dir}) starts {spec.argv[0]}, not "
-            f"{sys.executable}: remove that folder or reinstall ipykernel here"
-        )
-
-
-Result = TypeVar("Result")
-
-
 def run_side_by_side(
     needs: Mapping[str, Set[str]],
     alone: Set[str],
@@ -247,6 +199,54 @@ def run_side_by_side(
             raise
     if failure is not None:
         raise failure
+
+
+def _keep(results: Iterator[StageResult], run: Run, console: Console) -> list[Outcome]:
+    """Put each stage that ends into the run's manifest, and say what it took."""
+    outcomes = []
+    with contextlib.closing(results):
+        for outcome, record in results:
+            if record is not None:
+                run.write_stage(outcome.step, record)
+            console.print(str(outcome), highlight=False)
+            outcomes.append(outcome)
+    return outcomes
+
+
+@contextlib.contextmanager
+def _no_trace_if_refused(run: Run) -> Iterator[None]:
+    """Remove a run's folder when bad input is found before a chapter left anything in it."""
+    try:
+        yield
+    except InputError:
+        if [path.name for path in run.path.iterdir()] == [".lock"]:
+            (run / ".lock").unlink()
+            run.path.rmdir()
+            with contextlib.suppress(OSError):  # other runs lie beside it
+                run.path.parent.rmdir()
+        raise
+
+
+def _at_once() -> int:
+    value = os.environ.get(AT_ONCE_VARIABLE, "2")
+    if not value.isdecimal() or int(value) < 1:
+        raise InputError(f"the variable {AT_ONCE_VARIABLE} is {value!r}: give a number from 1")
+    return int(value)
+
+
+def _check_kernel() -> None:
+    """Refuse a kernel that would execute chapters with another Python than this one."""
+    os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")
+    try:
+        spec = KernelSpecManager().get_kernel_spec("python3")
+    except NoSuchKernel:
+        raise InputError("there is no Jupyter kernel python3: install ipykernel here") from None
+    own = {"python", "python3", f"python{sys.version_info[0]}.{sys.version_info[1]}"}
+    if spec.argv[0] not in {*own, sys.executable}:
+        raise InputError(
+            f"the Jupyter kernel python3 ({spec.resource_dir}) starts {spec.argv[0]}, not "
+            f"{sys.executable}: remove that folder or reinstall ipykernel here"
+        )
 
 
 def _next(waiting: Sequence[str], running: Set[str], alone: Set[str]) -> str | None:

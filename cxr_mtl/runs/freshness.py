@@ -3,15 +3,14 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import nbformat
-from pydantic import AwareDatetime, BaseModel, FiniteFloat, ValidationError
+from pydantic import ValidationError
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.files import read_json
 from cxr_mtl.base.fingerprints import chapter_code
-from cxr_mtl.runs.manifest import manifest_values
+from cxr_mtl.runs.manifest import Record, manifest_values
 from cxr_mtl.runs.run import RUNS, Run
 from cxr_mtl.runs.stages import (
     BOOK,
@@ -23,48 +22,6 @@ from cxr_mtl.runs.stages import (
     stage_parts,
     why_stale,
 )
-
-
-class Git(BaseModel):
-    """The state of the source: see `provenance.git_state`."""
-
-    commit: str
-    dirty: bool
-
-
-class Hardware(BaseModel):
-    """The machine: see `provenance.hardware`."""
-
-    cpu: str
-    cores: int
-    memory_gib: float
-    gpu: str | None
-
-
-class Parts(BaseModel):
-    """What a stage's outcome depends on: see `stages.stage_parts`."""
-
-    code: str
-    parameters: dict[str, Any]
-    inputs: dict[str, str | None]
-    library: dict[str, str]
-    needs: dict[str, str]
-    lock: str | None
-    python: str
-
-
-class Record(BaseModel):
-    """One stage's entry in the manifest, as far as the pages read it."""
-
-    parts: Parts
-    parameters: dict[str, Any]
-    left: dict[str, str]
-    started: AwareDatetime
-    wall_seconds: FiniteFloat
-    peak_memory_bytes: int
-    git: Git | None
-    versions: dict[str, str]
-    hardware: Hardware
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,79 @@
-"""A run again from its manifest: its parameters, and what has changed since it was made."""
+"""A run's manifest: how each stage was made, and what of that is no longer as it was."""
 
+import platform
+import subprocess
 from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+import psutil
+from pydantic import AwareDatetime, BaseModel, FiniteFloat
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.files import content_key, read_json
 from cxr_mtl.base.fingerprints import chapter_code, digest, library_sources
 from cxr_mtl.base.imports import code_cells
-from cxr_mtl.runs.provenance import git_state, hardware, versions
+from cxr_mtl.base.processes import usable_cores
 from cxr_mtl.runs.stages import LOCK, Chapter
 
 _LISTED = 3
+_PACKAGES = (
+    "cxr-mtl",
+    "torch",
+    "torchvision",
+    "open-clip-torch",
+    "timm",
+    "transformers",
+    "faiss-gpu",
+    "faiss-cpu",
+    "optuna",
+    "scikit-learn",
+    "numpy",
+    "pandas",
+)
+
+
+class Git(BaseModel):
+    """The state of the source: see `git_state`."""
+
+    commit: str
+    dirty: bool
+
+
+class Hardware(BaseModel):
+    """The machine: see `hardware`."""
+
+    cpu: str
+    cores: int
+    memory_gib: float
+    gpu: str | None
+
+
+class Parts(BaseModel):
+    """What a stage's outcome depends on: see `stages.stage_parts`."""
+
+    code: str
+    parameters: dict[str, Any]
+    inputs: dict[str, str | None]
+    library: dict[str, str]
+    needs: dict[str, str]
+    lock: str | None
+    python: str
+
+
+class Record(BaseModel):
+    """One stage's entry in the manifest, as far as the pages read it."""
+
+    parts: Parts
+    parameters: dict[str, Any]
+    left: dict[str, str]
+    started: AwareDatetime
+    wall_seconds: FiniteFloat
+    peak_memory_bytes: int
+    git: Git | None
+    versions: dict[str, str]
+    hardware: Hardware
 
 
 def is_manifest(path: Path) -> bool:
@@ -63,6 +125,40 @@ def what_differs(path: Path, chapters: Sequence[Chapter]) -> str:
     if not found:
         return f"Repeating {path}: commit, lock file, library and machine are as they were"
     return f"Repeating {path}, but numbers may differ: {'; '.join(found)}"
+
+
+def git_state() -> dict[str, Any] | None:
+    """The commit of the current directory and whether tracked files differ from it.
+
+    None where there is no git or no commit.
+    """
+    commit = _output("git", "rev-parse", "HEAD")
+    if commit is None:
+        return None
+    changes = _output("git", "status", "--porcelain", "--untracked-files=no")
+    return {"commit": commit, "dirty": bool(changes)}
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the installed packages that shape the numbers."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def hardware() -> dict[str, Any]:
+    """The processor, the cores this process may use, memory in GiB, and the GPU if any."""
+    return {
+        "cpu": _cpu_model(),
+        "cores": usable_cores(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "gpu": _output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader"),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
 
 
 def _records(path: Path) -> dict[str, dict[str, Any]]:
@@ -132,3 +228,21 @@ def _machine_differences(records: Mapping[str, Mapping[str, Any]]) -> list[str]:
 def _some(names: Sequence[str]) -> str:
     rest = len(names) - _LISTED
     return ", ".join(names[:_LISTED]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _cpu_model() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _output(*command: str) -> str | None:
+    """What a command printed, or None where it is absent or failed."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

@@ -18,8 +18,8 @@ from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.files import write_beside
 from cxr_mtl.base.processes import usable_cores
 from cxr_mtl.runs.driver import AT_ONCE_VARIABLE, run_chapters
-from cxr_mtl.runs.execution import ChapterError
 from cxr_mtl.runs.run import Run
+from cxr_mtl.runs.stage_runner import ChapterError
 from cxr_mtl.runs.sweep import Point, Sweep, summarise, summary_page
 
 FILL_THE_CACHE = ("01_data", "02_model")

@@ -8,7 +8,8 @@ from nbformat.v4 import new_code_cell, new_output
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.pages.chapters import chapter_page, join_outputs
 from cxr_mtl.pages.edition import Edition
-from cxr_mtl.runs.freshness import Record, StageState
+from cxr_mtl.runs.freshness import StageState
+from cxr_mtl.runs.manifest import Record
 from cxr_mtl.runs.stages import Chapter
 
 SOURCE = """\

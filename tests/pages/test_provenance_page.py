@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from cxr_mtl.pages.provenance_page import chapter_footer, edition_line, edition_table, lesson_line
-from cxr_mtl.runs.freshness import Record, StageState
+from cxr_mtl.runs.freshness import StageState
+from cxr_mtl.runs.manifest import Record
 from cxr_mtl.runs.stages import Chapter
 
 FIELDS = {

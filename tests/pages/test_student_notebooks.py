@@ -18,10 +18,10 @@ from cxr_mtl.pages.student_notebooks import student_notebook, write_teaching_not
 from cxr_mtl.pages.words import BookWords
 from cxr_mtl.runs import driver
 from cxr_mtl.runs.driver import run_chapters
-from cxr_mtl.runs.execution import ChapterError
 from cxr_mtl.runs.exercise_cells import BEGIN, END
 from cxr_mtl.runs.freshness import StageState
 from cxr_mtl.runs.run import Run
+from cxr_mtl.runs.stage_runner import ChapterError
 from cxr_mtl.runs.stages import read_exercises, read_stages
 
 ROOT = Path(__file__).parents[2]

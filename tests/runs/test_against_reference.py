@@ -13,7 +13,8 @@ from cxr_mtl.runs.against_reference import (
     write_compare_page,
 )
 from cxr_mtl.runs.compare import BEYOND, EQUAL, UNKNOWN
-from cxr_mtl.runs.freshness import Record, StageState
+from cxr_mtl.runs.freshness import StageState
+from cxr_mtl.runs.manifest import Record
 from cxr_mtl.runs.run import Run
 from cxr_mtl.runs.stages import Chapter
 

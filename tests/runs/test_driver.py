@@ -22,9 +22,8 @@ from cxr_mtl.base.fingerprints import digest
 from cxr_mtl.runs import driver as book
 from cxr_mtl.runs import stages
 from cxr_mtl.runs.driver import chapter_states, run_chapters, run_side_by_side
-from cxr_mtl.runs.execution import ChapterError
 from cxr_mtl.runs.run import Run
-from cxr_mtl.runs.stage_runner import StageRunner
+from cxr_mtl.runs.stage_runner import ChapterError, StageRunner
 
 HEADER = """\
 # ---

@@ -1,15 +1,19 @@
-"""A manifest is enough to repeat its run, and tells what is no longer as it was."""
+"""A manifest tells how a run was made: enough to repeat it, and to say what has changed since."""
 
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy
+import psutil
 import pytest
 from rich.console import Console
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.runs.driver import chapter_states, run_chapters
-from cxr_mtl.runs.manifest import manifest_values, what_differs
+from cxr_mtl.runs.manifest import git_state, hardware, manifest_values, versions, what_differs
 from cxr_mtl.runs.run import Run
 from cxr_mtl.runs.stages import read_chapters
 
@@ -42,6 +46,8 @@ weights: list[float] | None = None
 # %%
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 numbers = map(float, Path(run_dir, "draws.txt").read_text().split())
@@ -166,3 +172,45 @@ def test_one_line_names_all_that_is_not_as_it_was(study, tmp_path):
         "it has no entry of 02_model, which take their defaults",
     ):
         assert words in line
+
+
+def git(*words):
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run(["git", *identity, *words], check=True, capture_output=True)
+
+
+def test_git_state_names_the_commit_and_whether_tracked_files_differ(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert git_state() is None
+    git("init")
+    assert git_state() is None
+    (tmp_path / "a").write_text("1")
+    git("add", "a")
+    git("commit", "-m", "first")
+    clean = git_state()
+    assert len(clean["commit"]) == 40
+    assert not clean["dirty"]
+    (tmp_path / "untracked").write_text("1")
+    assert git_state() == clean
+    (tmp_path / "a").write_text("2")
+    assert git_state() == {**clean, "dirty": True}
+
+
+def test_without_git_there_is_no_state(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert git_state() is None
+
+
+def test_versions_are_those_installed():
+    found = versions()
+    assert found["numpy"] == numpy.__version__
+    assert found["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert any(name.startswith("faiss-") for name in found)
+
+
+def test_hardware_is_that_of_this_machine():
+    found = hardware()
+    assert found["memory_gib"] == round(psutil.virtual_memory().total / 2**30, 1)
+    assert 1 <= found["cores"] <= psutil.cpu_count()
+    assert found["cpu"]

@@ -12,8 +12,8 @@ from rich.console import Console
 from cxr_mtl import cli
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.runs import driver, sweep_runner
-from cxr_mtl.runs.execution import ChapterError
 from cxr_mtl.runs.run import Run
+from cxr_mtl.runs.stage_runner import ChapterError
 from cxr_mtl.runs.sweep import COMPLETE, NUMBERS, plan_sweep, summarise
 from cxr_mtl.runs.sweep_runner import ALL_CHAPTERS, FILL_THE_CACHE, run_sweep
 
