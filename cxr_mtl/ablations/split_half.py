@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.classifier.evaluation import choose_threshold
+from cxr_mtl.classifier.evaluation import check_both_classes, choose_threshold
 
 
 class Selection(NamedTuple):
@@ -54,11 +54,7 @@ def youden(probabilities: ArrayLike, labels: ArrayLike, threshold: float) -> flo
         InputError: all labels are equal.
     """
     labels, called = np.asarray(labels), np.asarray(probabilities) >= threshold
-    if len(np.unique(labels)) < 2:
-        raise InputError(
-            f"all {len(labels)} studies have the label {labels[0]}: Youden's J needs normal and "
-            "abnormal studies"
-        )
+    check_both_classes(labels, "Youden's J needs")
     return float(called[labels == 1].mean() - called[labels == 0].mean())
 
 

@@ -1,10 +1,12 @@
 """The fusion head as a classifier: its logits, a threshold, and how good both are.
 
 `probabilities` and `labels` are [n], one a study; label 1 is abnormal, 0 normal. A study is called
-abnormal where its probability reaches the threshold.
+abnormal where its probability reaches the threshold. Metrics and curves have 95 % bootstrap
+intervals; the curves of all resamples come from one sort of the probabilities.
 """
 
-from typing import Any
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,8 +22,12 @@ from sklearn.metrics import (
 )
 
 from cxr_mtl.base.errors import InputError
+from cxr_mtl.base.records import Record
 from cxr_mtl.evidence.bootstrap import (
+    TAILS,
     Bootstrap,
+    Floats,
+    Integers,
     Interval,
     Statistic,
     average_precision_of,
@@ -29,16 +35,25 @@ from cxr_mtl.evidence.bootstrap import (
     roc_auc_of,
 )
 from cxr_mtl.models.backbones import FusionHead
+from cxr_mtl.retrieval.relevance import binary_labels
 
-Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
-Labels = NDArray[np.int64]
-Record = dict[str, Any]
 
 BINS = 10
 """Bins of the calibration error and of the reliability diagram, each of as many studies."""
 MIN_STUDIES = 10
 """Studies that a metric needs of each class it depends on, or in each bin, to be defined."""
+POINTS = 201
+"""Of a curve."""
+
+
+class Curve(NamedTuple):
+    """A curve with its pointwise 95 % bootstrap band: x, y, low and high, each [points]."""
+
+    x: Floats
+    y: Floats
+    low: Floats
+    high: Floats
 
 
 def logits_of(head: FusionHead, images: ArrayLike, texts: ArrayLike) -> Floats:
@@ -78,11 +93,7 @@ def choose_threshold(probabilities: ArrayLike, labels: ArrayLike) -> float:
         InputError: bad input as in `classifier_records`, one class, or one probability for all.
     """
     probabilities, labels = _checked(probabilities, labels)
-    if len(np.unique(labels)) < 2:
-        raise InputError(
-            f"all {len(labels)} studies have the label {labels[0]}: choose a threshold on normal "
-            "and abnormal studies"
-        )
+    check_both_classes(labels, "a threshold needs")
     false, true, thresholds = roc_curve(labels, probabilities, drop_intermediate=False)
     # The first point calls no study abnormal and the last one all: neither is a threshold.
     gain, upper, lower = (true - false)[1:-1], thresholds[1:-1], thresholds[2:]
@@ -170,10 +181,41 @@ def classifier_records(
     return records
 
 
+def roc_curve_with_band(probabilities: Floats, labels: Integers, bootstrap: Bootstrap) -> Curve:
+    """Sensitivity over 1 − specificity, straight between two thresholds.
+
+    Raises:
+        InputError: all labels are equal.
+    """
+    grid = np.linspace(0, 1, POINTS)
+    curves = [
+        np.interp(grid, false / false[-1], true / true[-1])
+        for true, false in _sample_and_resamples(probabilities, labels, bootstrap)
+    ]
+    return _with_band(grid, curves)
+
+
+def precision_recall_curve_with_band(
+    probabilities: Floats, labels: Integers, bootstrap: Bootstrap
+) -> Curve:
+    """Precision over recall: at each recall that of the highest threshold that reaches it.
+
+    Raises:
+        InputError: all labels are equal.
+    """
+    grid = np.linspace(0, 1, POINTS)[1:]
+    curves = []
+    for true, false in _sample_and_resamples(probabilities, labels, bootstrap):
+        # The slack keeps rounding from asking for more studies than the recall stands for.
+        reached = np.searchsorted(true, grid * true[-1] - 1e-9)
+        curves.append(true[reached] / (true[reached] + false[reached]))
+    return _with_band(grid, curves)
+
+
 def _interval(
     metric: str,
     probabilities: Floats,
-    labels: Labels,
+    labels: Integers,
     called: Booleans,
     rows: Booleans,
     bootstrap: Bootstrap,
@@ -196,20 +238,45 @@ def _interval(
     return bootstrap.of(lambda weights: statistic(weights[rows]))
 
 
-def _calibration_error_of(probabilities: Floats, labels: Labels) -> Statistic:
+def _calibration_error_of(probabilities: Floats, labels: Integers) -> Statistic:
     """The expected calibration error of drawn studies, in the bins of all of them."""
     edges = np.quantile(probabilities, np.linspace(0, 1, BINS + 1))
     in_bin = np.searchsorted(edges[1:-1], probabilities)[:, None] == np.arange(BINS)
     excess = in_bin * (probabilities - labels)[:, None]
 
-    def statistic(weights: NDArray[Any]) -> float:
+    def statistic(weights: Integers) -> float:
         drawn = weights.sum()
         return float(np.abs(weights @ excess).sum() / drawn) if drawn else float("nan")
 
     return statistic
 
 
-def _checked(probabilities: ArrayLike, labels: ArrayLike) -> tuple[Floats, Labels]:
+def _sample_and_resamples(
+    probabilities: Floats, labels: Integers, bootstrap: Bootstrap
+) -> Iterator[tuple[Floats, Floats]]:
+    """Abnormal and normal studies called abnormal, [thresholds]: of the sample, then resamples.
+
+    Thresholds fall from above the highest probability through the distinct ones. A resample
+    without one of the classes has no curve and is left out.
+    """
+    check_both_classes(labels, "a curve needs")
+    order = np.argsort(-probabilities, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(probabilities[order])), len(order) - 1)
+    abnormal = labels[order] == 1
+    for weights in (np.ones(len(labels)), *bootstrap.counts):
+        drawn = weights[order]
+        true = np.append(0, np.cumsum(drawn * abnormal)[ends])
+        false = np.append(0, np.cumsum(drawn * ~abnormal)[ends])
+        if true[-1] and false[-1]:
+            yield true, false
+
+
+def _with_band(grid: Floats, curves: list[Floats]) -> Curve:
+    low, high = np.quantile(curves[1:], TAILS, axis=0)
+    return Curve(grid, curves[0], low, high)
+
+
+def _checked(probabilities: ArrayLike, labels: ArrayLike) -> tuple[Floats, Integers]:
     probabilities, labels = np.asarray(probabilities, dtype=np.float64), np.asarray(labels)
     if probabilities.ndim != 1 or probabilities.shape != labels.shape or not len(labels):
         raise InputError(
@@ -219,10 +286,17 @@ def _checked(probabilities: ArrayLike, labels: ArrayLike) -> tuple[Floats, Label
     wrong = probabilities[~((probabilities >= 0) & (probabilities <= 1))]
     if len(wrong):
         raise InputError(f"{wrong[0]:g} is no probability: apply the sigmoid to the logits")
-    wrong = labels[~np.isin(labels, (0, 1))]
-    if len(wrong):
+    return probabilities, binary_labels(labels)
+
+
+def check_both_classes(labels: Integers, needing: str) -> None:
+    """Refuse labels that are all equal, with what is `needing` both.
+
+    Raises:
+        InputError: all labels are equal.
+    """
+    if len(np.unique(labels)) < 2:
         raise InputError(
-            f"{len(wrong)} of {len(labels)} labels are neither 0 nor 1 (the first is {wrong[0]}): "
-            "label every study"
+            f"all {len(labels)} studies have the label {labels[0]}: {needing} normal and abnormal "
+            "studies"
         )
-    return probabilities, labels.astype(np.int64)

@@ -1,17 +1,19 @@
-"""Figures of the evidence behind the tables, in the style of `figures`."""
+"""Figures of the classifier: its curves with bands, and how its probabilities are calibrated."""
 
 from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from scipy.stats import binomtest
 from sklearn.calibration import calibration_curve
 
-from cxr_mtl.classifier.evaluation import BINS
-from cxr_mtl.classifier.roc import precision_recall_curve_with_band, roc_curve_with_band
-from cxr_mtl.evidence.bootstrap import LEVEL, Bootstrap
+from cxr_mtl.classifier.evaluation import (
+    BINS,
+    precision_recall_curve_with_band,
+    roc_curve_with_band,
+)
+from cxr_mtl.evidence.bootstrap import LEVEL, Bootstrap, Floats, Integers
 from cxr_mtl.figures.common import LABEL_COLOURS, LABEL_NAMES, MODEL_COLOURS, shown_once
 
 # The first is the classifier of the fine-tuned model; the others, on part of the input, are grey.
@@ -21,8 +23,8 @@ _CHANCE = {"color": "black", "linestyle": "--", "linewidth": 1, "label": "chance
 
 @shown_once
 def roc_and_precision_recall(
-    probabilities: Mapping[str, NDArray[np.floating]],
-    labels: NDArray[np.integer],
+    probabilities: Mapping[str, Floats],
+    labels: Integers,
     bootstrap: Bootstrap,
 ) -> Figure:
     """ROC and precision-recall curves of up to three classifiers, with 95 % bootstrap bands.
@@ -52,7 +54,7 @@ def roc_and_precision_recall(
 
 
 @shown_once
-def reliability(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> Figure:
+def reliability(probabilities: Floats, labels: Integers) -> Figure:
     """Abnormal share against mean probability in bins of equally many studies, and a histogram.
 
     Bars are 95 % Wilson intervals of the shares, from the studies of each bin.
@@ -83,9 +85,7 @@ def reliability(probabilities: NDArray[np.floating], labels: NDArray[np.integer]
     return figure
 
 
-def _share_intervals(
-    probabilities: NDArray[np.floating], labels: NDArray[np.integer]
-) -> tuple[list[float], list[float]]:
+def _share_intervals(probabilities: Floats, labels: Integers) -> tuple[list[float], list[float]]:
     """Ends of the Wilson intervals of the abnormal share, in the bins of `calibration_curve`."""
     edges = np.percentile(probabilities, np.linspace(0, 100, BINS + 1))
     bins = np.searchsorted(edges[1:-1], probabilities)

@@ -1,4 +1,4 @@
-"""The figures of the evidence show the data they were given."""
+"""The classifier's figures show the data they were given."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -6,8 +6,11 @@ import pytest
 from matplotlib.colors import to_hex
 from sklearn.calibration import calibration_curve
 
-from cxr_mtl.classifier.evaluation import BINS
-from cxr_mtl.classifier.roc import precision_recall_curve_with_band, roc_curve_with_band
+from cxr_mtl.classifier.evaluation import (
+    BINS,
+    precision_recall_curve_with_band,
+    roc_curve_with_band,
+)
 from cxr_mtl.evidence.bootstrap import Bootstrap
 from cxr_mtl.figures import classifier, common
 
