@@ -125,6 +125,19 @@ def reciprocal_rank(ranked: Ranked) -> Floats:
     return _defined(ranked, first_here @ (1 / np.arange(1, first_here.shape[1] + 1)))
 
 
+def first_rank(ranked: Ranked) -> Floats:
+    """Expected rank of the first relevant item, from 1.
+
+    Of t items tied behind a others, the first of r relevant ones stands at a + (t + 1)/(r + 1).
+    """
+    relevant = ranked.relevance > 0
+    place = relevant.argmax(axis=1)[:, None]
+    first = np.take_along_axis(ranked.first, place, axis=1)[:, 0]
+    tied = ranked.first == first[:, None]
+    rank = first + (tied.sum(axis=1) + 1) / ((tied & relevant).sum(axis=1) + 1)
+    return _defined(ranked, rank)
+
+
 def ndcg(ranked: Ranked, k: int | None = None) -> Floats:
     """Normalised discounted cumulative gain of the top k, of all items without k.
 

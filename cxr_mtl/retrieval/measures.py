@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from cxr_mtl.base.resources import in_chunks
 from cxr_mtl.retrieval.graded_metrics import (
-    Ranked,
+    Floats,
     average_precision,
+    first_rank,
     hit_at_k,
     ndcg,
     precision_at_k,
@@ -21,8 +22,6 @@ from cxr_mtl.retrieval.graded_metrics import (
 from cxr_mtl.retrieval.metrics import TIE_TOLERANCE
 from cxr_mtl.retrieval.protocols import Search
 from cxr_mtl.retrieval.relevance import Relevance
-
-Floats = NDArray[np.float64]
 
 BYTES_PER_SCORE = 250
 
@@ -59,19 +58,6 @@ RELEVANCE_MEASURES = (
     Measure("clinical", "ndcg", 10),
 )
 """How many of the relevant studies are near the top? For all searches."""
-
-
-def first_rank(ranked: Ranked) -> Floats:
-    """Expected rank of the first relevant item, from 1, [queries]; NaN where there is none.
-
-    Of t items tied behind a others, the first of r relevant ones stands at a + (t + 1)/(r + 1).
-    """
-    relevant = ranked.relevance > 0
-    place = relevant.argmax(axis=1)[:, None]
-    first = np.take_along_axis(ranked.first, place, axis=1)[:, 0]
-    tied = ranked.first == first[:, None]
-    rank = first + (tied.sum(axis=1) + 1) / ((tied & relevant).sum(axis=1) + 1)
-    return np.where(relevant.any(axis=1), rank, np.nan)
 
 
 _METRICS: dict[str, Callable[..., Floats]] = {

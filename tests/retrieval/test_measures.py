@@ -1,14 +1,12 @@
-from itertools import pairwise, permutations
+"""Measures of a search: every value by loops over the ranking, in whatever chunks."""
 
 import numpy as np
 import pytest
 
-from cxr_mtl.retrieval.graded_metrics import rank_items
 from cxr_mtl.retrieval.measures import (
     OWN_ITEM_MEASURES,
     RELEVANCE_MEASURES,
     Measure,
-    first_rank,
     values_per_query,
 )
 from cxr_mtl.retrieval.protocols import PROTOCOLS, searches
@@ -31,22 +29,6 @@ MEASURES = tuple(measure for measure in RELEVANCE_MEASURES if measure.relevance 
 
 def embeddings():
     return np.random.default_rng(0).standard_normal((2, N, 6))
-
-
-def test_first_rank_is_the_expectation_over_all_orders_of_ties():
-    rng = np.random.default_rng(0)
-    scores = rng.integers(0, 3, (40, 5)) / 2
-    relevance = rng.integers(0, 2, (40, 5))
-    expected = []
-    for row, relevant in zip(scores, relevance, strict=True):
-        places = [
-            1 + min(p for p, item in enumerate(order) if relevant[item])
-            for order in permutations(range(5))
-            if relevant.any() and all(row[a] >= row[b] for a, b in pairwise(order))
-        ]
-        expected.append(np.mean(places) if places else np.nan)
-    assert np.isnan(expected).any()
-    np.testing.assert_allclose(first_rank(rank_items(scores, relevance)), expected)
 
 
 def by_loops(measure, ranking, relevance):
