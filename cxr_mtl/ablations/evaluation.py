@@ -1,20 +1,18 @@
 """What variants of the training come to, beside the baseline and beside other seeds."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cxr_mtl.ablations.training_runs import Outcome
+from cxr_mtl.base.records import Record
 from cxr_mtl.evidence.bootstrap import Bootstrap
 from cxr_mtl.evidence.significance import compare_models, seed_and_test_spread
 from cxr_mtl.evidence.tables import cell_of, evaluate_tables, reciprocal_ranks
+from cxr_mtl.retrieval.embeddings import Pair
 from cxr_mtl.retrieval.metrics import TIE_TOLERANCE, recall_at_k
 from cxr_mtl.retrieval.protocols import searches
-
-Record = dict[str, Any]
-Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 BASELINE = "baseline"
 K = 10

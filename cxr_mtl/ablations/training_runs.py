@@ -10,8 +10,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 from torch import Tensor, nn
 
 from cxr_mtl.ablations.variants import DataChoice, Variant, with_data_choice
@@ -22,6 +20,7 @@ from cxr_mtl.base.processes import Workers
 from cxr_mtl.models.backbones import Backbone
 from cxr_mtl.models.features import Features, Precision, compute_features
 from cxr_mtl.models.last_layer import LastLayer, trainable_names
+from cxr_mtl.retrieval.embeddings import read_pair, write_pair
 from cxr_mtl.training.trainer import TrainingConfig, embed_rows, train
 
 EMBEDDINGS, RESULT = "embeddings.safetensors", "result.json"
@@ -170,9 +169,7 @@ class _Training:
             device=self.device,
         )
         seconds = time.perf_counter() - began
-        images, texts = embed_rows(
-            trained.last_layer, material.features, material.test_rows, self.device
-        )
+        pair = embed_rows(trained.last_layer, material.features, material.test_rows, self.device)
         result = asdict(variant) | {
             "validation_mrr": float(trained.epochs["validation_mrr"].iloc[-1]),
             "seconds": seconds,
@@ -180,7 +177,7 @@ class _Training:
         }
         with write_beside(self.home(variant)) as beside:
             beside.mkdir()
-            save_file({"images": images, "texts": texts}, beside / EMBEDDINGS)
+            write_pair(beside / EMBEDDINGS, pair)
             write_json(beside / RESULT, result)
         return variant
 
@@ -236,16 +233,5 @@ def _runner(
 
 def _read(variant: Variant, home: Path) -> Outcome:
     result = read_json(home / RESULT)
-    try:
-        embeddings = load_file(home / EMBEDDINGS)
-    except (OSError, SafetensorError) as error:
-        raise InputError(
-            f"{home / EMBEDDINGS} is missing or damaged ({error}): delete {home} and run again"
-        ) from error
-    return Outcome(
-        variant,
-        embeddings["images"],
-        embeddings["texts"],
-        result["validation_mrr"],
-        result["seconds"],
-    )
+    pair = read_pair(home / EMBEDDINGS, f"delete {home} and run again")
+    return Outcome(variant, *pair, result["validation_mrr"], result["seconds"])

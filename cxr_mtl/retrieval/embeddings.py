@@ -1,4 +1,4 @@
-"""The embeddings of the test studies, as the retrieval chapter stores them and others read them."""
+"""Embeddings on disk: the test studies' by several models, for the chapters that follow."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,18 +13,19 @@ from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.files import write_beside
 
 Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Image and report embeddings, both [studies, dim]."""
 
 
 def store_embeddings(folder: Path, embeddings: Mapping[str, Pair]) -> None:
-    """Write image and report embeddings, both [studies, dim], of models by name; all or none."""
+    """Write the embeddings of models by name; all or none."""
     with write_beside(folder) as beside:
         beside.mkdir()
-        for name, (images, texts) in embeddings.items():
-            save_file({"image": images, "text": texts}, _file(beside, name))
+        for name, pair in embeddings.items():
+            write_pair(_file(beside, name), pair)
 
 
 def stored_embeddings(folder: Path, models: Mapping[str, Any]) -> dict[str, Pair]:
-    """Image and report embeddings, both [studies, dim], of the three models by their names.
+    """The embeddings of the three models by their names.
 
     `models` is the content of the run's `models.json`. The order is that of the paper's columns:
     fine-tuned, what it was fine-tuned from, the general model. The embeddings are as the towers
@@ -34,17 +35,27 @@ def stored_embeddings(folder: Path, models: Mapping[str, Any]) -> dict[str, Pair
         InputError: the file of a model is missing or damaged.
     """
     names = ("fine_tuned", models["fine_tuned_from"]["name"], models["general"]["name"])
-    found = {}
-    for name in names:
-        path = _file(folder, name)
-        try:
-            stored = load_file(path)
-            found[name] = stored["image"], stored["text"]
-        except (OSError, SafetensorError, KeyError) as error:
-            raise InputError(
-                f"{path} is missing or damaged ({error}): run chapter 05_retrieval again"
-            ) from error
-    return found
+    return {
+        name: read_pair(_file(folder, name), "run chapter 05_retrieval again") for name in names
+    }
+
+
+def write_pair(path: Path, pair: Pair) -> None:
+    """Write the embeddings of one model."""
+    save_file(dict(zip(("image", "text"), pair, strict=True)), path)
+
+
+def read_pair(path: Path, mend: str) -> Pair:
+    """Read what `write_pair` wrote; `mend` says what to do if it is not there.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    try:
+        stored = load_file(path)
+        return stored["image"], stored["text"]
+    except (OSError, SafetensorError, KeyError) as error:
+        raise InputError(f"{path} is missing or damaged ({error}): {mend}") from error
 
 
 def _file(folder: Path, model: str) -> Path:
