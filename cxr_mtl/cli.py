@@ -1,17 +1,21 @@
 """The command line: `cxr-mtl`, also `python -m cxr_mtl`."""
 
+import contextlib
 import json
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from cxr_mtl.base.errors import InputError
+
+if TYPE_CHECKING:
+    from cxr_mtl.runs.stage_runner import Outcome
 
 app = typer.Typer(
     help="Cross-modal chest X-ray retrieval: run the study, build the book, query the index.",
@@ -24,21 +28,23 @@ console = Console()
 errors = Console(stderr=True, soft_wrap=True)
 
 RunName = Annotated[
-    str,
-    typer.Option("--run", "--name", metavar="NAME", help="The run: a folder name under runs/."),
+    str, typer.Option("--run", "--name", metavar="NAME", help="The run: a folder name under runs/.")
 ]
 Profile = Annotated[
     str,
     typer.Option(
         metavar="NAME|FILE",
-        help="Values: a file of book/profiles by name, any YAML file, or the manifest.json of a "
-        "run that is to be repeated.",
+        help="Values: a name in book/profiles, a YAML file, or the manifest.json of a run again.",
     ),
 ]
 Overrides = Annotated[
     list[str] | None,
+    typer.Option("-p", "--parameter", metavar="NAME=VALUE", help="One; wins over the profile."),
+]
+Workers = Annotated[
+    int | None,
     typer.Option(
-        "-p", "--parameter", metavar="NAME=VALUE", help="One parameter; wins over the profile."
+        min=1, metavar="N", help="Trainings at once, on an equal share of the cores each."
     ),
 ]
 
@@ -59,15 +65,10 @@ def run(
     force: Annotated[bool, typer.Option("--force", help="Execute fresh chapters too.")] = False,
 ) -> None:
     """Execute the chapters that are not fresh; outputs go to runs/NAME."""
-    from cxr_mtl.runs.driver import run_chapters, time_table
-    from cxr_mtl.runs.stage_runner import ChapterError
+    from cxr_mtl.runs.driver import run_chapters
 
-    started = time.perf_counter()
-    try:
-        outcomes = run_chapters(profile, run, parameter or (), chapters or (), force, console)
-    except ChapterError as error:
-        raise _failed(error) from None
-    console.print(time_table(outcomes, time.perf_counter() - started))
+    with _time_told() as outcomes:
+        outcomes += run_chapters(profile, run, parameter or (), chapters or (), force, console)
 
 
 @app.command()
@@ -78,80 +79,54 @@ def book(
     reference: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME",
-            help="The run with which the pages compare this one; CXR_MTL_REFERENCE, else demo, "
-            "when left out.",
+            metavar="NAME", help="The run to compare with; CXR_MTL_REFERENCE or demo when left out."
         ),
     ] = None,
 ) -> None:
     """Execute what is not fresh, then build the pages into _build/html."""
     from cxr_mtl.pages.build import PagesError, build_html, check_edition
-    from cxr_mtl.runs.driver import run_chapters, time_table
+    from cxr_mtl.runs.driver import run_chapters
     from cxr_mtl.runs.run import existing_run
-    from cxr_mtl.runs.stage_runner import ChapterError, Outcome
+    from cxr_mtl.runs.stage_runner import Outcome
 
     check_edition(reference)
     if reference and reference != run:
         existing_run(reference)
-    started = time.perf_counter()
-    try:
-        outcomes = run_chapters(profile, run, parameter or (), console=console)
-        building = time.perf_counter()
+    with _time_told(PagesError) as outcomes:
+        outcomes += run_chapters(profile, run, parameter or (), console=console)
+        started = time.perf_counter()
         index = build_html(run, reference)
-    except (ChapterError, PagesError) as error:
-        raise _failed(error) from None
-    outcomes.append(Outcome("pages", "always built", time.perf_counter() - building))
-    console.print(time_table(outcomes, time.perf_counter() - started))
-    console.print(f"The book: {index}", highlight=False, soft_wrap=True)
+        outcomes.append(Outcome("pages", "always built", time.perf_counter() - started))
+    _say(f"The book: {index}")
 
 
 @app.command()
 def status(profile: Profile = "demo", run: RunName = "demo", parameter: Overrides = None) -> None:
     """Say which chapters of a run are fresh, and why the others are not."""
-    from cxr_mtl.runs.driver import chapter_states
+    from cxr_mtl.runs.driver import chapter_states, state_table
 
-    table = Table("chapter", "state")
-    for chapter, reason in chapter_states(profile, run, parameter or ()).items():
-        table.add_row(chapter, "fresh" if reason is None else f"stale: {escape(reason)}")
-    console.print(table)
+    console.print(state_table(chapter_states(profile, run, parameter or ())))
 
 
 @app.command()
 def search(
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="N",
-            help="Trials trained at the same time, each in its own process, with an equal share "
-            "of the cores; the profile's `workers` when left out.",
-        ),
-    ] = None,
+    workers: Workers = None,
     profile: Profile = "demo",
     run: RunName = "demo",
     parameter: Overrides = None,
 ) -> None:
     """Search the loss weights: execute chapter 03 and those it needs, where they are not fresh.
 
-    Another N tries other weights: write `workers: N` in the profile, or later commands search anew.
+    Without --workers the profile's are taken. Another N tries other weights: write `workers: N` in
+    the profile, or later commands search anew.
     """
-    from cxr_mtl.runs.driver import run_chapters, time_table
-    from cxr_mtl.runs.stage_runner import ChapterError
+    from cxr_mtl.runs.driver import run_chapters
+    from cxr_mtl.runs.stages import read_chapters, upstream
 
-    chosen = [f"workers={workers}"] if workers else []
-    started = time.perf_counter()
-    try:
-        outcomes = run_chapters(
-            profile,
-            run,
-            [*(parameter or ()), *chosen],
-            _with_needs("03_weight_search"),
-            False,
-            console,
-        )
-    except ChapterError as error:
-        raise _failed(error) from None
-    console.print(time_table(outcomes, time.perf_counter() - started))
+    overrides = [*(parameter or ()), *([f"workers={workers}"] if workers else ())]
+    chapters = [*upstream("03_weight_search", read_chapters()), "03_weight_search"]
+    with _time_told() as outcomes:
+        outcomes += run_chapters(profile, run, overrides, chapters, False, console)
 
 
 @app.command()
@@ -167,38 +142,26 @@ def sweep(
     name: Annotated[
         str, typer.Option(metavar="NAME", help="The sweep; its runs are runs/NAME-1, NAME-2, ...")
     ],
-    workers: Annotated[
-        int,
-        typer.Option(
-            min=1,
-            metavar="N",
-            help="Points run at the same time, each with an equal share of the cores.",
-        ),
-    ] = 1,
+    workers: Workers = 1,
     profile: Profile = "demo",
     parameter: Overrides = None,
 ) -> None:
     """Run the study once per point of a grid of parameters; the summary goes to runs/NAME."""
-    from cxr_mtl.runs.sweep import COMPLETE, plan_sweep
+    from cxr_mtl.runs.sweep import COMPLETE, plan_sweep, summary_table
     from cxr_mtl.runs.sweep_runner import run_sweep
 
     planned = plan_sweep(grid, name, profile, parameter or ())
     summary = run_sweep(planned, workers, console)
-    table = Table(*(escape(column) for column in summary.columns))
-    for row in summary.itertuples(index=False, name=None):
-        table.add_row(*map(escape, row))
-    console.print(table)
-    console.print(f"The summary: {planned.folder}/summary.html", highlight=False, soft_wrap=True)
+    console.print(summary_table(summary))
+    _say(f"The summary: {planned.folder}/summary.html")
     if (summary["state"] != COMPLETE).any():
         raise typer.Exit(1)
 
 
 @app.command()
 def query(
-    image: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A radiograph to search with.")
-    ] = None,
-    text: Annotated[str | None, typer.Option(help="A report to search with.")] = None,
+    image: Annotated[Path | None, typer.Option(metavar="FILE", help="A radiograph.")] = None,
+    text: Annotated[str | None, typer.Option(help="Or a report.")] = None,
     k: Annotated[int, typer.Option("-k", help="How many studies to show, at least 1.")] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
     run: RunName = "demo",
@@ -209,27 +172,21 @@ def query(
     """
     if (image is None) == (text is None):
         raise InputError("give one of --image FILE and --text")
-    from cxr_mtl.explorer.query import describe_index, query_run
+    from cxr_mtl.explorer.query import describe_index, hits_table, query_run
     from cxr_mtl.runs.run import existing_run
 
     asked = existing_run(run)
     hits = query_run(asked, image=image, text=text, k=k)
     if as_json:
         print(json.dumps(hits, indent=1, ensure_ascii=False))
-        return
-    table = Table("study", "score", "label", "report")
-    for hit in hits:
-        label = {0: "normal", 1: "abnormal"}.get(hit["label"], "unknown")
-        table.add_row(hit["study"], f"{hit['score']:.4f}", label, escape(hit["text"]))
-    console.print(table)
-    console.print(describe_index(asked), style="dim", markup=False, highlight=False, soft_wrap=True)
+    else:
+        console.print(hits_table(hits))
+        _say(describe_index(asked), style="dim")
 
 
 @app.command()
 def compare(
-    run_a: Annotated[
-        str, typer.Argument(metavar="RUN_A", help="One run: a folder name under runs/.")
-    ],
+    run_a: Annotated[str, typer.Argument(metavar="RUN_A", help="One run, by name.")],
     run_b: Annotated[str, typer.Argument(metavar="RUN_B", help="The other.")],
     html: Annotated[
         Path | None,
@@ -238,7 +195,7 @@ def compare(
 ) -> None:
     """Say which numbers of two runs differ, and by more than another training seed would do."""
     from cxr_mtl.base.files import write_beside
-    from cxr_mtl.runs.compare import MOVED, compare_page, compare_runs, value_text, verdict_counts
+    from cxr_mtl.runs.compare import compare_page, compare_runs, tables_of_what_moved
     from cxr_mtl.runs.freshness import stale_chapters
     from cxr_mtl.runs.run import existing_run
 
@@ -246,27 +203,13 @@ def compare(
     rows = compare_runs(a, b)
     for name in (run_a, run_b):
         for chapter, reason in stale_chapters(name).items():
-            console.print(f"{name}: {chapter} is stale ({reason})", markup=False, highlight=False)
-    counts = Table("verdict", "numbers")
-    for verdict, count in verdict_counts(rows).items():
-        counts.add_row(verdict, str(count))
-    console.print(counts)
-    for verdict in MOVED:
-        moved = rows[rows["verdict"] == verdict]
-        if moved.empty:
-            continue
-        table = Table(title=verdict)
-        for name in ("stage", "number", "A", "B", "B − A", "seed sd"):
-            table.add_column(name, overflow="fold")
-        for stage, key, *values in moved.drop(columns="verdict").itertuples(index=False, name=None):
-            table.add_row(
-                escape(stage), escape(key), *(escape(value_text(value)) for value in values)
-            )
+            _say(f"{name}: {chapter} is stale ({reason})")
+    for table in tables_of_what_moved(rows):
         console.print(table)
     if html:
         with write_beside(html) as beside:
             beside.write_text(compare_page(rows, a, b), encoding="utf-8")
-        console.print(f"Written: {escape(str(html))}", highlight=False, soft_wrap=True)
+        _say(f"Written: {html}")
 
 
 @app.command()
@@ -275,15 +218,13 @@ def bench(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="train, features, search, retrieval or book (times of the run's chapters); may "
-            "be repeated; all when left out.",
+            help="train, features, search, retrieval, book (the run's chapters); all if left out.",
         ),
     ] = None,
     size: Annotated[
         str,
         typer.Option(
-            metavar="quick|full",
-            help="How much is measured: full also writes a file for each into benchmarks/.",
+            metavar="quick|full", help="How much; full also writes a file each into benchmarks/."
         ),
     ] = "quick",
     device: Annotated[str, typer.Option(metavar="cpu|cuda", help="What computes.")] = "cpu",
@@ -296,11 +237,8 @@ def bench(
     """Measure speed against baselines and against what the machine's rates allow."""
     from cxr_mtl.bench.runner import run_benchmarks
 
-    def report(line: str) -> None:
-        errors.print(line, style="dim", highlight=False)
-
-    for path in run_benchmarks(what or (), size, device, run, out, console, report):
-        console.print(f"Written: {path}", highlight=False, soft_wrap=True)
+    for path in run_benchmarks(what or (), size, device, run, out, console, _report):
+        _say(f"Written: {path}")
 
 
 @app.command()
@@ -311,11 +249,8 @@ def teach(run: RunName = "demo") -> None:
     """
     from cxr_mtl.pages.student_notebooks import write_teaching_notebooks
 
-    def report(line: str) -> None:
-        errors.print(line, style="dim", highlight=False, markup=False, soft_wrap=True)
-
-    folder = write_teaching_notebooks(run, report=report)
-    console.print(f"Written: {folder}/student and {folder}/instructor", highlight=False)
+    folder = write_teaching_notebooks(run, report=_report)
+    _say(f"Written: {folder}/student and {folder}/instructor")
 
 
 @app.command()
@@ -336,13 +271,11 @@ def notebooks(
     from cxr_mtl.pages.launch import write_notebooks
 
     for path in write_notebooks(folder, repository):
-        console.print(f"Written: {escape(str(path))}", highlight=False, soft_wrap=True)
+        _say(f"Written: {path}")
 
 
 @data.command()
-def fetch(
-    folder: Annotated[Path, typer.Argument(help="Where the archives are unpacked.")],
-) -> None:
+def fetch(folder: Annotated[Path, typer.Argument(help="Where the archives are unpacked.")]) -> None:
     """Download and verify the Open-I reports and images (about 1.4 GB)."""
     from cxr_mtl.data.download import fetch as fetch_archives
 
@@ -360,13 +293,27 @@ def main() -> None:
         sys.exit(130)
 
 
-def _with_needs(chapter: str) -> list[str]:
-    """The names of a chapter and of all whose files it needs, directly or through others."""
-    from cxr_mtl.runs.stages import read_chapters, upstream
+@contextlib.contextmanager
+def _time_told(*failures: type[Exception]) -> Iterator[list["Outcome"]]:
+    """Tell at the end of the `with` block where the time went, in the steps put on its list.
 
-    return [*upstream(chapter, read_chapters()), chapter]
+    A failed chapter, or another of these failures, ends the command with 1 and its message.
+    """
+    from cxr_mtl.runs.driver import time_table
+    from cxr_mtl.runs.stage_runner import ChapterError
+
+    outcomes, started = [], time.perf_counter()
+    try:
+        yield outcomes
+    except (ChapterError, *failures) as error:
+        errors.print(f"[bold red]failed:[/] {escape(str(error))}", highlight=False)
+        raise typer.Exit(1) from None
+    console.print(time_table(outcomes, time.perf_counter() - started))
 
 
-def _failed(error: Exception) -> typer.Exit:
-    errors.print(f"[bold red]failed:[/] {escape(str(error))}", highlight=False)
-    return typer.Exit(1)
+def _say(line: str, style: str | None = None) -> None:
+    console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def _report(line: str) -> None:
+    errors.print(line, style="dim", markup=False, highlight=False)

@@ -1,9 +1,12 @@
 """Asking a run's fine-tuned model for the studies nearest to an image or a report."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from rich.markup import escape
+from rich.table import Table
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.files import read_json
@@ -43,6 +46,15 @@ def query_run(
     scores, positions = index.search(normalised(query), k)
     found = index.metadata.iloc[positions[0]].to_dict("records")
     return [{"score": float(score), **row} for score, row in zip(scores[0], found, strict=True)]
+
+
+def hits_table(hits: Iterable[Mapping[str, Any]]) -> Table:
+    """What `query_run` found, for a terminal."""
+    table = Table("study", "score", "label", "report")
+    for hit in hits:
+        label = {0: "normal", 1: "abnormal"}.get(hit["label"], "unknown")
+        table.add_row(hit["study"], f"{hit['score']:.4f}", label, escape(hit["text"]))
+    return table
 
 
 def describe_index(run: Run) -> str:

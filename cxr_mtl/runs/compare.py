@@ -10,6 +10,8 @@ from collections.abc import Container, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import pandas as pd
+from rich.markup import escape
+from rich.table import Table
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.files import read_csv, read_json
@@ -32,6 +34,15 @@ EQUAL = "equal"
 MOVED = (BEYOND, OTHER_TESTS, DIFFERS, UNKNOWN)
 VERDICTS = (*MOVED, ONLY_IN_A, ONLY_IN_B, WITHIN, EQUAL)
 """Every verdict, what needs attention first."""
+
+_NUMBERS = ("A", "B", "B − A", "seed sd")
+_HEADS = {"number": TEXT, **dict.fromkeys(_NUMBERS, NUMBER), "verdict": TEXT}
+
+_BODY = """<p>A is {a}, B is {b}. A difference is beyond seed variance when 95 % of pairs of seeds
+differ by less, estimated from the standard deviation over training seeds (seed sd) where it is
+known. Seeds do not tell what other test studies change.</p>
+{counts}
+{sections}"""
 
 
 class _SeedSpread(NamedTuple):
@@ -86,6 +97,46 @@ def compare_runs(a: Run, b: Run, stages: Container[str] | None = None) -> pd.Dat
 def verdict_counts(table: pd.DataFrame) -> dict[str, int]:
     """How many rows of `compare_runs` have each verdict, in the order of `VERDICTS`."""
     return {verdict: int((table["verdict"] == verdict).sum()) for verdict in VERDICTS}
+
+
+def tables_of_what_moved(table: pd.DataFrame) -> Iterator[Table]:
+    """`compare_runs` for a terminal: how many rows have each verdict, then those that moved."""
+    counts = Table("verdict", "numbers")
+    for verdict, count in verdict_counts(table).items():
+        counts.add_row(verdict, str(count))
+    yield counts
+    for verdict in MOVED:
+        moved = Table(title=verdict)
+        for name in ("stage", "number", *_NUMBERS):
+            moved.add_column(name, overflow="fold")
+        for row in table[table["verdict"] == verdict].itertuples():
+            moved.add_row(*map(escape, (row.stage, row.key, *_numbers(row))))
+        if moved.rows:
+            yield moved
+
+
+def compare_page(table: pd.DataFrame, a: Run, b: Run) -> str:
+    """`compare_runs(a, b)` as one HTML page that needs no other file.
+
+    First the number of rows of each verdict, then all rows by stage, those that moved first.
+    """
+    counts = [
+        html_row([(verdict, TEXT), (str(count), NUMBER)], verdict in MOVED)
+        for verdict, count in verdict_counts(table).items()
+    ]
+    rank = {verdict: place for place, verdict in enumerate(VERDICTS)}
+    ordered = table.sort_values("verdict", key=lambda column: column.map(rank), kind="stable")
+    sections = []
+    for stage, rows in ordered.groupby("stage"):
+        body = [html_row(_cells(row), row.verdict in MOVED) for row in rows.itertuples()]
+        sections += [f"<h2>{html.escape(stage)}</h2>", html_table(_HEADS, body)]
+    body = _BODY.format(
+        a=html.escape(a.path.as_posix()),
+        b=html.escape(b.path.as_posix()),
+        counts=html_table({"verdict": TEXT, "numbers": NUMBER}, counts),
+        sections="\n".join(sections),
+    )
+    return html_page(f"{a.path.name} and {b.path.name} compared", body)
 
 
 def read_numbers(run: Run, stage: str) -> dict[Key, dict[str, Any]]:
@@ -208,48 +259,9 @@ def _compared(
     return a, b, difference, math.nan if spread is None else spread.seed_sd, verdict
 
 
-# The page ---------------------------------------------------------------------------------------
-
-_HEADS = {
-    "number": TEXT,
-    "A": NUMBER,
-    "B": NUMBER,
-    "B − A": NUMBER,
-    "seed sd": NUMBER,
-    "verdict": TEXT,
-}
-
-_BODY = """<p>A is {a}, B is {b}. A difference is beyond seed variance when 95 % of pairs of seeds
-differ by less, estimated from the standard deviation over training seeds (seed sd) where it is
-known. Seeds do not tell what other test studies change.</p>
-{counts}
-{sections}"""
-
-
-def compare_page(table: pd.DataFrame, a: Run, b: Run) -> str:
-    """`compare_runs(a, b)` as one HTML page that needs no other file.
-
-    First the number of rows of each verdict, then all rows by stage, those that moved first.
-    """
-    counts = [
-        html_row([(verdict, TEXT), (str(count), NUMBER)], verdict in MOVED)
-        for verdict, count in verdict_counts(table).items()
-    ]
-    rank = {verdict: place for place, verdict in enumerate(VERDICTS)}
-    ordered = table.sort_values("verdict", key=lambda column: column.map(rank), kind="stable")
-    sections = []
-    for stage, rows in ordered.groupby("stage"):
-        body = [html_row(_cells(row), row.verdict in MOVED) for row in rows.itertuples()]
-        sections += [f"<h2>{html.escape(stage)}</h2>", html_table(_HEADS, body)]
-    body = _BODY.format(
-        a=html.escape(a.path.as_posix()),
-        b=html.escape(b.path.as_posix()),
-        counts=html_table({"verdict": TEXT, "numbers": NUMBER}, counts),
-        sections="\n".join(sections),
-    )
-    return html_page(f"{a.path.name} and {b.path.name} compared", body)
-
-
 def _cells(row: Any) -> Iterator[tuple[str, str]]:
-    numbers = map(value_text, (row.a, row.b, row.difference, row.seed_sd))
-    return zip((row.key, *numbers, row.verdict), _HEADS.values(), strict=True)
+    return zip((row.key, *_numbers(row), row.verdict), _HEADS.values(), strict=True)
+
+
+def _numbers(row: Any) -> Iterator[str]:
+    return map(value_text, (row.a, row.b, row.difference, row.seed_sd))

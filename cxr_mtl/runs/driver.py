@@ -12,6 +12,7 @@ from typing import TypeVar
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from papermill.iorw import local_file_io_cwd
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from cxr_mtl.base.errors import InputError
@@ -136,6 +137,14 @@ def chapter_states(
         except InputError as error:
             states[chapter.name] = str(error)
     return states
+
+
+def state_table(states: Mapping[str, str | None]) -> Table:
+    """What `chapter_states` found, for a terminal."""
+    table = Table("chapter", "state")
+    for chapter, reason in states.items():
+        table.add_row(chapter, "fresh" if reason is None else f"stale: {escape(reason)}")
+    return table
 
 
 def time_table(outcomes: Sequence[Outcome], seconds: float) -> Table:

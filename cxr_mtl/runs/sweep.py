@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from rich.markup import escape
+from rich.table import Table
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.files import read_json, write_json
@@ -32,6 +34,15 @@ NUMBERS = {
     for metric, k in (("recall", 10), ("mrr", None))
 }
 """What a summary shows of each point: heading, and the query that finds it in chapter 05."""
+
+_SEPARATOR = re.compile(r',(?![^\[]*\])(?=(?:[^"]*"[^"]*")*[^"]*$)')
+"""A comma outside [] and, having an even number of them behind it, outside double quotes."""
+
+_BODY = """<p>{complete} of {all} points are complete. All share <code>{shared}</code>.</p>
+<p>The numbers are those of the fine-tuned model on the test studies, strict protocol, with 95 %
+intervals over the studies. The intervals do not tell what another training seed changes, and a
+point chosen by these numbers is chosen with the test studies in view.</p>
+{table}"""
 
 
 @dataclass(frozen=True)
@@ -89,13 +100,13 @@ def plan_sweep(
         grid: texts `parameter=value,value`; the points are all combinations, the last parameter
             changing fastest. A comma within [] or double quotes does not separate.
         name: point n becomes the run `<name>-<n>`, counted from 1.
-        profile: as in `book.plan`.
+        profile: as in `driver.plan`.
         overrides: `name=value` texts for all points, which win over the profile.
 
     Raises:
         InputError: the grid is empty, names a parameter that no chapter has, one twice or one
             that is also overridden, or has a value of another type, out of range or given twice;
-            the name is unusable, or stands for another sweep or run; or as in `book.plan`.
+            the name is unusable, or stands for another sweep or run; or as in `driver.plan`.
     """
     _, chapters = plan(profile, name, overrides)
     declared = {key: value for chapter, _ in chapters for key, value in chapter.parameters.items()}
@@ -125,6 +136,14 @@ def summarise(sweep: Sweep, missing: Mapping[str, str]) -> pd.DataFrame:
     return pd.DataFrame([_row(point, missing.get(point.run)) for point in sweep.points])
 
 
+def summary_table(summary: pd.DataFrame) -> Table:
+    """What `summarise` returned, for a terminal."""
+    table = Table(*map(escape, summary.columns))
+    for row in summary.itertuples(index=False, name=None):
+        table.add_row(*map(escape, row))
+    return table
+
+
 def summary_page(sweep: Sweep, summary: pd.DataFrame) -> str:
     """What `summarise` returned as one HTML page that needs no other file."""
     rows = [
@@ -143,10 +162,6 @@ def summary_page(sweep: Sweep, summary: pd.DataFrame) -> str:
 def value_text(value: Any) -> str:
     """A parameter's value as `-p` takes it."""
     return value if isinstance(value, str) else json.dumps(value)
-
-
-_SEPARATOR = re.compile(r',(?![^\[]*\])(?=(?:[^"]*"[^"]*")*[^"]*$)')
-"""A comma outside [] and, having an even number of them behind it, outside double quotes."""
 
 
 def _read_grid(grid: Sequence[str], declared: Mapping[str, Parameter]) -> dict[str, list[Any]]:
@@ -207,10 +222,3 @@ def _number(record: Mapping[str, Any]) -> str:
     if record["value"] is None:
         return UNDEFINED
     return f"{record['value']:.3f} [{record['low']:.3f}, {record['high']:.3f}]"
-
-
-_BODY = """<p>{complete} of {all} points are complete. All share <code>{shared}</code>.</p>
-<p>The numbers are those of the fine-tuned model on the test studies, strict protocol, with 95 %
-intervals over the studies. The intervals do not tell what another training seed changes, and a
-point chosen by these numbers is chosen with the test studies in view.</p>
-{table}"""
