@@ -42,11 +42,9 @@ class Backbone:
     @property
     def embedding_size(self) -> int:
         """Length of an image or text embedding."""
-        return (
-            self.model.visual.head[-1].out_features
-            if _is_timm(self.model)
-            else (self.model.visual.output_dim)
-        )
+        visual = self.model.visual
+        is_timm = isinstance(visual, open_clip.timm_model.TimmModel)
+        return visual.head[-1].out_features if is_timm else visual.output_dim
 
     @property
     def learned_temperature(self) -> float:
@@ -92,6 +90,34 @@ def load_backbone(source: str) -> Backbone:
     return Backbone(source, model, preprocess, tokenize, _key(model, tokenize))
 
 
+class quiet_open_clip:
+    """Keep open_clip's loading chatter, said on the root logger, out of notebooks."""
+
+    def __enter__(self) -> None:
+        self._level = logging.root.level
+        logging.root.setLevel(logging.ERROR)
+
+    def __exit__(self, *_: object) -> None:
+        logging.root.setLevel(self._level)
+
+
+class FusionHead(nn.Module):
+    """The paper's classifier: H = Dropout((V + T) / 2), logit = Linear(H), abnormal positive.
+
+    V and T are the embeddings before L2 normalisation.
+    Shapes: two [batch, dim] -> [batch].
+    """
+
+    def __init__(self, embedding_size: int, dropout: float) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.linear = nn.Linear(embedding_size, 1)
+
+    def forward(self, image_embeddings: Tensor, text_embeddings: Tensor) -> Tensor:
+        fused = self.dropout((image_embeddings + text_embeddings) / 2)
+        return self.linear(fused).squeeze(-1)
+
+
 def _check_folder(folder: Path) -> dict:
     """Name the first missing piece of a model folder; point the text tower at its own files."""
     if not folder.is_dir():
@@ -118,17 +144,6 @@ def _check_folder(folder: Path) -> dict:
     return {"text_cfg": text | {"hf_model_name": str(folder), "hf_model_pretrained": False}}
 
 
-class quiet_open_clip:
-    """Keep open_clip's loading chatter, said on the root logger, out of notebooks."""
-
-    def __enter__(self) -> None:
-        self._level = logging.root.level
-        logging.root.setLevel(logging.ERROR)
-
-    def __exit__(self, *_: object) -> None:
-        logging.root.setLevel(self._level)
-
-
 def _key(model: nn.Module, tokenize: Callable[[list[str]], Tensor]) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
@@ -144,24 +159,3 @@ def _vocabulary(tokenize: Callable[[list[str]], Tensor]) -> str:
     huggingface = getattr(tokenize, "tokenizer", None)
     words = huggingface.get_vocab() if huggingface is not None else tokenize.encoder
     return json.dumps([tokenize.context_length, sorted(words.items(), key=lambda item: item[1])])
-
-
-def _is_timm(model: nn.Module) -> bool:
-    return isinstance(model.visual, open_clip.timm_model.TimmModel)
-
-
-class FusionHead(nn.Module):
-    """The paper's classifier: H = Dropout((V + T) / 2), logit = Linear(H), abnormal positive.
-
-    V and T are the embeddings before L2 normalisation.
-    Shapes: two [batch, dim] -> [batch].
-    """
-
-    def __init__(self, embedding_size: int, dropout: float) -> None:
-        super().__init__()
-        self.dropout = nn.Dropout(dropout)
-        self.linear = nn.Linear(embedding_size, 1)
-
-    def forward(self, image_embeddings: Tensor, text_embeddings: Tensor) -> Tensor:
-        fused = self.dropout((image_embeddings + text_embeddings) / 2)
-        return self.linear(fused).squeeze(-1)

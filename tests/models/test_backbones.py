@@ -1,3 +1,5 @@
+"""Backbones load from a folder as open_clip reads it, under a key of all; faults are named."""
+
 import json
 import shutil
 

@@ -1,3 +1,5 @@
+"""Features are what the plain model computes, each kept until something it depends on changes."""
+
 from unittest.mock import Mock
 
 import numpy as np

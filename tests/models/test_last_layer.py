@@ -1,3 +1,5 @@
+"""The last layer gives the embeddings and gradients of plain open_clip, for every kind of tower."""
+
 import numpy as np
 import open_clip
 import pytest

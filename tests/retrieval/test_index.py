@@ -1,3 +1,5 @@
+"""The index finds what a plain product finds, and comes back from disk whole or is refused."""
+
 import json
 import subprocess
 import sys

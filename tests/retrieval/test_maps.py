@@ -1,3 +1,5 @@
+"""Embedding maps: the same for a seed, and measures that mean what they say."""
+
 import numpy as np
 import pytest
 

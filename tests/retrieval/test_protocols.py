@@ -1,3 +1,5 @@
+"""Protocols: who is searched for whom, score by score."""
+
 import numpy as np
 import pandas as pd
 import pytest
