@@ -45,16 +45,16 @@ def variant_records(
             own = np.arange(len(search.queries))
             found = recall_at_k(search.scores(own), own, K, TIE_TOLERANCE)
             cell = {"direction": direction, "metric": "recall", "k": K}
-            records.append(about | cell | _mean(found, bootstrap))
+            records.append(about | cell | bootstrap.mean_record(found))
         both = {"direction": "both", "metric": "mrr", "k": None}
-        records.append(about | both | _mean(mrr[name], bootstrap))
+        records.append(about | both | bootstrap.mean_record(mrr[name]))
     tested = {name: ranks for name, ranks in mrr.items() if groups[name] != "seed"}
     if len(tested) > 1:
         tests = compare_models(tested, BASELINE, bootstrap, seed=seed).set_index("against")
     for name in list(mrr)[1:]:
         about = {"group": groups[name], "variant": name, "protocol": "cross_modal"}
         record = about | {"direction": "both", "metric": "mrr_difference", "k": None}
-        record |= _mean(mrr[name] - mrr[BASELINE], bootstrap)
+        record |= bootstrap.mean_record(mrr[name] - mrr[BASELINE])
         if name in tested:
             record |= tests.loc[name, ["p_raw", "p"]].to_dict()
         records.append(record)
@@ -90,8 +90,3 @@ def spread_records(
             }
         )
     return records
-
-
-def _mean(values: NDArray[np.float64], bootstrap: Bootstrap) -> dict[str, float]:
-    low, high = bootstrap.mean(values)
-    return {"value": float(values.mean()), "low": low, "high": high}

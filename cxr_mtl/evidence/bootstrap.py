@@ -88,6 +88,14 @@ class Bootstrap:
         nothing = np.full_like(sums, np.nan)
         return percentile_interval(np.divide(sums, sizes, out=nothing, where=sizes > 0))
 
+    def mean_record(self, values: ArrayLike) -> dict[str, float]:
+        """The mean of `values`, [studies] without NaN, and its interval: value, low and high.
+
+        Raises:
+            InputError: as in `mean`.
+        """
+        return {"value": float(np.mean(values)), **self.mean(values)._asdict()}
+
     def of(self, statistic: Statistic) -> Interval:
         """Interval of a statistic that is no mean, such as a ROC AUC or a median."""
         return percentile_interval([statistic(weights) for weights in self.counts])

@@ -1,12 +1,13 @@
 """Embeddings that carry no cross-modal knowledge: what a protocol still finds in them, it leaks."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from cxr_mtl.base.errors import check_choice
+from cxr_mtl.base.records import Record
 from cxr_mtl.evidence.bootstrap import Bootstrap
 from cxr_mtl.retrieval.index import Vectors, normalised
 from cxr_mtl.retrieval.protocols import unit_pair
@@ -41,7 +42,7 @@ def control_embeddings(
     return images, texts
 
 
-def leak_records(found: Mapping[str, ArrayLike], bootstrap: Bootstrap) -> list[dict[str, Any]]:
+def leak_records(found: Mapping[str, ArrayLike], bootstrap: Bootstrap) -> list[Record]:
     """The accuracy@1 of random vectors by protocol, with its interval, as tidy records.
 
     `found` maps a protocol to whether each query finds its own study first, [n] bool.
@@ -49,12 +50,11 @@ def leak_records(found: Mapping[str, ArrayLike], bootstrap: Bootstrap) -> list[d
     Raises:
         InputError: a bootstrap of another number of queries.
     """
-    records = []
-    for protocol, hits in found.items():
-        low, high = bootstrap.mean(hits)
-        place = {"control": "ten_lines", "metric": "accuracy", "k": 1, "protocol": protocol}
-        records.append(place | {"value": float(np.mean(hits)), "low": low, "high": high})
-    return records
+    about = {"control": "ten_lines", "metric": "accuracy", "k": 1}
+    return [
+        about | {"protocol": protocol} | bootstrap.mean_record(hits)
+        for protocol, hits in found.items()
+    ]
 
 
 def _derangement(n: int, rng: np.random.Generator) -> np.ndarray:

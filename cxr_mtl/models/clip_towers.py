@@ -119,8 +119,35 @@ class BertText(TextTower):
         return self.projection(query)
 
 
-class ClipViT(Tower):
-    """open_clip's own VisionTransformer whose CLS token is pooled (pre-norm)."""
+class ResblockTower(Tower):
+    """A tower of open_clip's own residual attention blocks (pre-norm)."""
+
+    norm: nn.LayerNorm
+    projection: Tensor
+
+    def norm_of(self, block: nn.Module) -> nn.LayerNorm:
+        return block.ln_1
+
+    def run_last(self, block: nn.Module, tokens: Tensor, query: Tensor, is_token: Tensor) -> Tensor:
+        attention = block.attn
+        query_weight, key, value = attention.in_proj_weight.chunk(3)
+        query_bias, _, value_bias = attention.in_proj_bias.chunk(3)
+        context = attend(
+            nn.functional.linear(block.ln_1(query), query_weight, query_bias),
+            tokens,
+            Projections(key, value, value_bias, attention.num_heads),
+            is_token=is_token,
+            norm=block.ln_1,
+        )
+        query = query + block.ls_1(attention.out_proj(context))
+        return query + block.ls_2(block.mlp(block.ln_2(query)))
+
+    def project(self, query: Tensor) -> Tensor:
+        return self.norm(query) @ self.projection
+
+
+class ClipViT(ResblockTower):
+    """open_clip's own VisionTransformer whose CLS token is pooled."""
 
     def __init__(self, model: nn.Module, unfrozen_blocks: int) -> None:
         super().__init__(model, unfrozen_blocks)
@@ -138,21 +165,12 @@ class ClipViT(Tower):
     def run_whole(model: nn.Module, inputs: Tensor) -> Tensor:
         return model.visual(inputs)
 
-    def norm_of(self, block: nn.Module) -> nn.LayerNorm:
-        return block.ln_1
-
     def run(self, block: nn.Module, tokens: Tensor, is_token: Tensor) -> Tensor:
         return block(tokens)
 
-    def run_last(self, block: nn.Module, tokens: Tensor, query: Tensor, is_token: Tensor) -> Tensor:
-        return _run_last_resblock(block, tokens, query, is_token)
 
-    def project(self, query: Tensor) -> Tensor:
-        return self.norm(query) @ self.projection
-
-
-class ClipText(TextTower):
-    """CLIP's own causal text transformer, of which the end-of-text token is pooled (pre-norm).
+class ClipText(ResblockTower, TextTower):
+    """CLIP's own causal text transformer, of which the end-of-text token is pooled.
 
     Nothing before the end of a text sees what follows it, so texts run without their padding.
     """
@@ -182,18 +200,9 @@ class ClipText(TextTower):
     def query_of(self, tokens: Tensor, lengths: Tensor) -> Tensor:
         return tokens[torch.arange(len(tokens), device=tokens.device), lengths - 1]
 
-    def norm_of(self, block: nn.Module) -> nn.LayerNorm:
-        return block.ln_1
-
     def run(self, block: nn.Module, tokens: Tensor, is_token: Tensor) -> Tensor:
         length = tokens.shape[1]
         return block(tokens, attn_mask=self.causal_mask[:length, :length])
-
-    def run_last(self, block: nn.Module, tokens: Tensor, query: Tensor, is_token: Tensor) -> Tensor:
-        return _run_last_resblock(block, tokens, query, is_token)
-
-    def project(self, query: Tensor) -> Tensor:
-        return self.norm(query) @ self.projection
 
 
 def _plain_resblocks(holder: nn.Module) -> nn.ModuleList:
@@ -201,20 +210,3 @@ def _plain_resblocks(holder: nn.Module) -> nn.ModuleList:
     blocks = holder.transformer.resblocks
     plain = all(type(block) is ResidualAttentionBlock for block in blocks)
     return blocks if plain and holder.transformer.batch_first else nn.ModuleList()
-
-
-def _run_last_resblock(
-    block: ResidualAttentionBlock, tokens: Tensor, query: Tensor, is_token: Tensor
-) -> Tensor:
-    attention = block.attn
-    query_weight, key, value = attention.in_proj_weight.chunk(3)
-    query_bias, _, value_bias = attention.in_proj_bias.chunk(3)
-    context = attend(
-        nn.functional.linear(block.ln_1(query), query_weight, query_bias),
-        tokens,
-        Projections(key, value, value_bias, attention.num_heads),
-        is_token=is_token,
-        norm=block.ln_1,
-    )
-    query = query + block.ls_1(attention.out_proj(context))
-    return query + block.ls_2(block.mlp(block.ln_2(query)))

@@ -59,6 +59,12 @@ def test_the_mean_of_undefined_values_is_undefined():
     assert np.isnan(Bootstrap(4, seed=0).mean(np.full(4, np.nan))).all()
 
 
+def test_the_record_of_a_mean_holds_it_with_its_interval():
+    drawn = Bootstrap(4, seed=0)
+    low, high = drawn.mean([0, 1, 1, 1])
+    assert drawn.mean_record([0, 1, 1, 1]) == {"value": 0.75, "low": low, "high": high}
+
+
 def test_a_statistic_undefined_in_many_resamples_is_undefined():
     labels, scores = np.arange(10) == 0, np.arange(10)
 
