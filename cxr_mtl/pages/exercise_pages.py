@@ -7,15 +7,11 @@ from typing import Any
 import nbformat
 from docutils import nodes
 from sphinx.application import Sphinx
-from sphinx.util import logging
-from sphinx.util.docutils import SphinxDirective
 
-from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.table_text import markdown_table
+from cxr_mtl.pages.directives import MarkdownTable
 from cxr_mtl.runs.exercise_cells import exercises_of, without_markers
 from cxr_mtl.runs.stages import BOOK, EXERCISES, Chapter, read_exercises
-
-logger = logging.getLogger(__name__)
 
 # After the outputs are joined, whose code has the markers.
 _LATE = 900
@@ -46,20 +42,16 @@ def exercise_table(pages: Iterable[Chapter]) -> list[str]:
     return markdown_table(["chapter", "exercise", "time"], rows)
 
 
-class ExerciseList(SphinxDirective):
+class ExerciseList(MarkdownTable):
     """`exercise-list`: see `exercise_table`."""
 
-    def run(self) -> list[nodes.Node]:
-        """Read the exercises and parse the table where the directive stands."""
+    def markdown(self) -> list[str]:
+        """Read the exercises."""
         folder = Path(self.env.srcdir) / BOOK
-        try:
-            pages = read_exercises(folder)
-            for page in pages:
-                self.env.note_dependency(str(folder / f"{page.name}.py"))
-            return self.parse_text_to_nodes("\n".join(exercise_table(pages)))
-        except InputError as error:
-            logger.warning("{%s}: %s", self.name, error, location=self.get_location())
-            return []
+        pages = read_exercises(folder)
+        for page in pages:
+            self.env.note_dependency(str(folder / f"{page.name}.py"))
+        return exercise_table(pages)
 
 
 def _drop_markers(app: Sphinx, docname: str, source: list[str]) -> None:

@@ -11,22 +11,22 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, get_args
 
-from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
-from sphinx.directives.patches import Figure
-from sphinx.util.docutils import SphinxDirective
 
-from cxr_mtl.base.errors import InputError
 from cxr_mtl.models.demo_architecture import DemoName
 from cxr_mtl.pages.chapters import read_page
-from cxr_mtl.pages.edition import add_config_values, edition_of, not_computed
+from cxr_mtl.pages.directives import (
+    EditionTable,
+    ModelTable,
+    NumberRole,
+    ParameterTable,
+    RunFigure,
+)
+from cxr_mtl.pages.edition import add_config_values, edition_of
 from cxr_mtl.pages.html_repairs import copy_mathjax, mend_pages, use_local_mathjax
-from cxr_mtl.pages.num_role import NumberRole
-from cxr_mtl.pages.tables import EditionTable, ModelTable, ParameterTable
 from cxr_mtl.runs.against_reference import COMPARE_PAGE, write_compare_page
 from cxr_mtl.runs.manifest import Record
-from cxr_mtl.runs.stages import producer
 
 PHANTOM_BANNER = "Demo edition: the images are drawn phantoms, not radiographs"
 STAND_INS = "the baselines are small stand-ins trained on this machine, not BiomedCLIP or CLIP"
@@ -78,21 +78,3 @@ def _write_compare_page(app: Sphinx, error: Exception | None) -> None:
     (folder / COMPARE_PAGE).unlink(missing_ok=True)  # of an earlier build in the same folder
     if comparison:
         write_compare_page(comparison, folder)
-
-
-class RunFigure(SphinxDirective, Figure):
-    """As `figure`, with a path relative to the run's folder; a note where it is not computed."""
-
-    def run(self) -> list[nodes.Node]:
-        """Make the figure, unless the chapter that leaves it is stale."""
-        edition = edition_of(self.env.app)
-        try:
-            state = edition.state(producer(self.arguments[0], edition.chapters, "the page"))
-        except InputError as error:
-            raise self.error(str(error)) from None
-        path = edition.run / self.arguments[0]
-        self.env.note_dependency(str(edition.root / path))
-        if state.reason:
-            return [nodes.paragraph("", "", not_computed(state, edition.mend))]
-        self.arguments[0] = f"/{path.as_posix()}"
-        return Figure.run(self)

@@ -11,8 +11,7 @@ from nbformat.v4 import new_code_cell
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.files import write_beside
 from cxr_mtl.base.fingerprints import has_tag
-from cxr_mtl.pages.plain_markdown import plain_markdown
-from cxr_mtl.pages.words import BookWords
+from cxr_mtl.pages.plain_markdown import BookWords, plain_markdown
 from cxr_mtl.runs.exercise_cells import directive, exercises_of, student_code, without_markers
 from cxr_mtl.runs.freshness import StageState, read_states
 from cxr_mtl.runs.parameters import write_parameters

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from cxr_mtl.base.fingerprints import has_tag
+from cxr_mtl.pages.plain_markdown import BookWords
 from cxr_mtl.pages.student_notebooks import student_notebook
-from cxr_mtl.pages.words import BookWords
 from cxr_mtl.runs.freshness import StageState
 from cxr_mtl.runs.run import Run
 from cxr_mtl.runs.stages import read_exercises, read_stages

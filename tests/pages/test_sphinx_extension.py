@@ -14,8 +14,8 @@ from nbformat.v4 import new_output
 
 from cxr_mtl.base.fingerprints import digest
 from cxr_mtl.pages.build import PagesError, build_html
+from cxr_mtl.pages.directives import NumberRole
 from cxr_mtl.pages.edition import Edition
-from cxr_mtl.pages.num_role import NumberRole
 from cxr_mtl.pages.sphinx_extension import PHANTOM_BANNER, STAND_INS, banner
 from cxr_mtl.runs.run import Run
 from cxr_mtl.runs.stages import executed_copy, read_chapters, stage_parts

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 from cxr_mtl import cli
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.fingerprints import has_tag
+from cxr_mtl.pages.plain_markdown import BookWords
 from cxr_mtl.pages.student_notebooks import student_notebook, write_teaching_notebooks
-from cxr_mtl.pages.words import BookWords
 from cxr_mtl.runs import driver
 from cxr_mtl.runs.driver import run_chapters
 from cxr_mtl.runs.exercise_cells import BEGIN, END
