@@ -1,10 +1,8 @@
 """Ablations: variants of the training, several at a time, each kept and never trained again."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +53,6 @@ def run_variants(
     feature_precision: Precision = "float32",
     workers: int = 1,
     device: str = "cpu",
-    on_variant: Callable[[Outcome], None] | None = None,
 ) -> list[Outcome]:
     """Train every variant of `config` that `folder` does not hold yet, and give all outcomes.
 
@@ -66,8 +63,7 @@ def run_variants(
 
     A variant is kept in `folder`/<key>, whole or not at all, by the process that trained it: the
     key is made of its hyperparameters, features, labels and rows and of the sources of the
-    training. An interrupted call loses only what was being trained. `on_variant` is called in
-    this process for every variant that was trained.
+    training. An interrupted call loses only what was being trained.
 
     Raises:
         InputError: fewer than 1 worker, a variant that the backbone or the studies do not allow,
@@ -87,11 +83,7 @@ def run_variants(
     untrained = {training.home(variant): variant for variant in variants}
     untrained = [v for home, v in untrained.items() if not (home / RESULT).is_file()]
     untrained.sort(key=lambda variant: -variant.unfrozen_blocks)
-    if untrained:
-        with _runner(training, min(workers, len(untrained))) as run:
-            for variant in run(untrained):
-                if on_variant:
-                    on_variant(_read(variant, training.home(variant)))
+    _train_all(training, untrained, min(workers, len(untrained)))
     return [_read(variant, training.home(variant)) for variant in variants]
 
 
@@ -155,7 +147,7 @@ class _Training:
             self.sources,
         )
 
-    def __call__(self, variant: Variant) -> Variant:
+    def __call__(self, variant: Variant) -> None:
         began = time.perf_counter()
         material, config = self._material(variant), variant.config(self.config)
         trained = train(
@@ -179,7 +171,6 @@ class _Training:
             beside.mkdir()
             write_pair(beside / EMBEDDINGS, pair)
             write_json(beside / RESULT, result)
-        return variant
 
     def _material(self, variant: Variant) -> _Material:
         return self.materials[variant.unfrozen_blocks, variant.data_choice]
@@ -220,15 +211,13 @@ def _start(model: nn.Module, unfrozen_blocks: int) -> LastLayer:
     return start
 
 
-@contextmanager
-def _runner(
-    training: _Training, workers: int
-) -> Iterator[Callable[[Sequence[Variant]], Iterator[Variant]]]:
-    if workers == 1:
-        yield partial(map, training)
-    else:
+def _train_all(training: _Training, variants: Sequence[Variant], workers: int) -> None:
+    if workers > 1:
         with Workers(training, workers) as pool:
-            yield pool.run
+            list(pool.run(variants))
+    else:
+        for variant in variants:
+            training(variant)
 
 
 def _read(variant: Variant, home: Path) -> Outcome:

@@ -13,7 +13,6 @@ from cxr_mtl.base.records import Key, number_key
 Record = Mapping[str, Any]
 Text = Callable[[Record], str]
 Place = tuple[str, ...]
-Contest = Key
 
 NAMES = {
     "image_to_text": "image → report",
@@ -106,9 +105,9 @@ def _mark(record: Record, reference: float | None) -> str:
     )
 
 
-def _contests(records: Sequence[Record]) -> dict[Contest, dict[str, float]]:
+def _contests(records: Sequence[Record]) -> dict[Key, dict[str, float]]:
     """The values of the trained models that answer one question, by that question and model."""
-    contests: dict[Contest, dict[str, float]] = {}
+    contests: dict[Key, dict[str, float]] = {}
     for record in records:
         model = record.get("model")
         if model and model not in NOT_TRAINED and not _missing(record["value"]):
@@ -116,7 +115,7 @@ def _contests(records: Sequence[Record]) -> dict[Contest, dict[str, float]]:
     return contests
 
 
-def _contest(record: Record) -> Contest:
+def _contest(record: Record) -> Key:
     return tuple(item for item in number_key(record) if item[0] != "model")
 
 
