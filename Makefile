@@ -32,6 +32,7 @@ book: $(READY)
 test: $(READY)
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check .
+	@$(VENV)/bin/lint-imports --no-logo --no-cache
 	@$(RUN) -m pytest -n auto --dist worksteal
 
 serve:

@@ -33,24 +33,11 @@ from typing import Literal
 import pandas as pd
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
-from cxr_mtl.base.errors import InputError
-from cxr_mtl.base.files import sha256_of_file, write_table
-from cxr_mtl.data.audit import count_records, counts_table, evidence_counts
-from cxr_mtl.data.dataset import load_dataset
-from cxr_mtl.data.openi import collection_counts, read_reports
-from cxr_mtl.data.showcase import showcase_studies
-from cxr_mtl.data.splits import (
-    duplicate_ceiling,
-    duplicates_across_parts,
-    normalise_text,
-    read_split,
-    split_studies,
-    write_split,
-)
-from cxr_mtl.data.views import read_views, view_counts
-from cxr_mtl.figures.common import LABEL_NAMES, contact_sheet, use_theme
-from cxr_mtl.phantoms.archive import draw_phantoms
-from cxr_mtl.runs.run import Run
+from cxr_mtl.base import InputError, files, write_table
+from cxr_mtl.data import audit, load_dataset, openi, showcase, splits, views
+from cxr_mtl.figures import LABEL_NAMES, contact_sheet, use_theme
+from cxr_mtl.phantoms import draw_phantoms
+from cxr_mtl.runs import Run
 
 use_theme()
 
@@ -122,8 +109,8 @@ data.dropped["reason"].value_counts().rename_axis(None).to_frame(
 # What the collection holds, counted from its files:
 
 # %%
-open_i = read_reports()[0] if data.reports is None else data.reports
-counts = collection_counts(open_i)
+open_i = openi.read_reports()[0] if data.reports is None else data.reports
+counts = openi.collection_counts(open_i)
 pd.Series(counts, name="counted").rename(
     lambda name: name.replace("_", " ")
 ).to_frame().style.format(thousands=",")
@@ -166,7 +153,7 @@ normal_shares.style.format("{:.3f}")
 # %%
 pd.DataFrame(
     {
-        source: view_counts(open_i, read_views(source))
+        source: views.view_counts(open_i, views.read_views(source))
         for source in ("dicom", "tsne", "dicom+tsne")
     }
 ).T.rename_axis("view source").rename(
@@ -187,7 +174,7 @@ pd.DataFrame(
 
 # %% mystnb={"figure": {"name": "fig-images", "caption": "Studies of this edition. Where they have MeSH headings: one without findings, and for each of the 19 most frequent headings the study with the fewest other codes, with the code, the study and the beginning of its impression."}, "image": {"alt": "Grid of frontal chest images, each captioned with a MeSH code, the study number and the beginning of the impression"}}
 set_matplotlib_formats("jpeg", pil_kwargs={"quality": 85})
-shown = showcase_studies(studies, seed=seed)
+shown = showcase.showcase_studies(studies, seed=seed)
 contact_sheet(shown["image"], shown["caption"], columns=5)
 
 # %% [markdown]
@@ -208,7 +195,7 @@ print(textwrap.fill(example["text"], 72))
 
 # %%
 drawn = (
-    split_studies(
+    splits.split_studies(
         studies,
         test_per_class=test_per_class,
         validation_fraction=validation_fraction,
@@ -216,11 +203,11 @@ drawn = (
         duplicates=duplicates,
     )
     if split_csv is None
-    else read_split(split_csv, studies)[0]
+    else splits.read_split(split_csv, studies)[0]
 )
 parts = drawn.groupby("split")["label"].agg(studies="size", abnormal="sum")
 parts["ceiling of exact match"] = drawn.groupby("split")["text"].agg(
-    duplicate_ceiling
+    splits.duplicate_ceiling
 )
 parts.loc[["train", "validation", "test"]].round(3)
 
@@ -230,9 +217,9 @@ parts.loc[["train", "validation", "test"]].round(3)
 # in the test set too.
 
 # %%
-open_questions = evidence_counts(drawn, LABEL_NAMES)
+open_questions = audit.evidence_counts(drawn, LABEL_NAMES)
 NO_SECTIONS = "These are pairs of image and text: no sections to count."
-counts_table(open_questions["duplicates"], "split", "measure")
+audit.counts_table(open_questions["duplicates"], "split", "measure")
 
 # %% [markdown]
 # No DICOM patient identifier spans two studies of Open-I, so a split by study is a split by
@@ -247,7 +234,7 @@ counts_table(open_questions["duplicates"], "split", "measure")
 # true numbers are higher.
 
 # %%
-counts_table(
+audit.counts_table(
     open_questions["impression"], "label", "impression"
 ) if "impression" in open_questions else NO_SECTIONS
 
@@ -255,7 +242,7 @@ counts_table(
 # Reports without one of the two sections; the text is then the other one:
 
 # %%
-counts_table(
+audit.counts_table(
     open_questions["missing"], ["split", "label"], "section"
 ) if "missing" in open_questions else NO_SECTIONS
 
@@ -274,7 +261,7 @@ counts_table(
 # %%
 def look_up(split):
     """Share of test reports also in training, and looked-up labels right."""
-    texts = split["text"].map(normalise_text)
+    texts = split["text"].map(splits.normalise_text)
     parts = split["split"]
     known = split["label"].groupby(texts[parts == "train"]).mean().round()
     answers = texts[parts == "test"].map(known)
@@ -283,7 +270,9 @@ def look_up(split):
     return {
         "also in training": found.mean(),
         "their label looked up rightly": right[found].mean(),
-        "also in training or validation": duplicates_across_parts(split),
+        "also in training or validation": splits.duplicates_across_parts(
+            split
+        ),
     }
 
 
@@ -293,10 +282,10 @@ def look_up(split):
 # test studies; the sentence then says which number is possible.
 
 # %%
-splits = {"the split of this run": drawn}
+by_choice = {"the split of this run": drawn}
 for choice in ("ignore", "together"):
     try:
-        splits[f"duplicates: {choice}"] = split_studies(
+        by_choice[f"duplicates: {choice}"] = splits.split_studies(
             studies,
             test_per_class=test_per_class,
             validation_fraction=validation_fraction,
@@ -305,7 +294,9 @@ for choice in ("ignore", "together"):
         )
     except InputError as refusal:
         print(refusal)
-leaks = pd.DataFrame({name: look_up(split) for name, split in splits.items()})
+leaks = pd.DataFrame(
+    {name: look_up(split) for name, split in by_choice.items()}
+)
 leaks.T.style.format("{:.1%}", na_rep="–")
 
 # %% [markdown]
@@ -324,9 +315,9 @@ leaks.T.style.format("{:.1%}", na_rep="–")
 # %% tags=["hide-cell"]
 write_table(run / "studies.parquet", drawn)
 write_table(run / "dropped.parquet", data.dropped)
-write_split(run / "split.csv", drawn)
+splits.write_split(run / "split.csv", drawn)
 results = [{"metric": name, "value": value} for name, value in counts.items()]
-results += count_records(open_questions)
+results += audit.count_records(open_questions)
 results += [
     {"metric": f"studies_{split}", "value": int(row["studies"])}
     for split, row in parts.iterrows()
@@ -341,7 +332,7 @@ results += [
     },
     {
         "metric": "test_texts_elsewhere",
-        "value": duplicates_across_parts(drawn),
+        "value": splits.duplicates_across_parts(drawn),
     },
     {
         "metric": "imaged_normal_share",
@@ -358,7 +349,10 @@ for metric, row in (
         {"metric": metric, "value": None if pd.isna(share) else float(share)}
     )
 results.append(
-    {"metric": "split_sha256", "value": sha256_of_file(run / "split.csv")}
+    {
+        "metric": "split_sha256",
+        "value": files.sha256_of_file(run / "split.csv"),
+    }
 )
 run.write_results("01_data", results)
 

@@ -32,28 +32,28 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from cxr_mtl.base.files import read_table, write_json
-from cxr_mtl.figures.common import use_theme
-from cxr_mtl.figures.lessons import heat_maps, pairs_on_circle
-from cxr_mtl.models.backbones import FusionHead, load_backbone
-from cxr_mtl.models.features import compute_features, pick_device
-from cxr_mtl.models.last_layer import LastLayer, freeze
-from cxr_mtl.runs.run import Run
-from cxr_mtl.training.demo_models import backbone_source
-from cxr_mtl.training.losses import (
+from cxr_mtl.base import read_table, write_json
+from cxr_mtl.figures import heat_maps, pairs_on_circle, use_theme
+from cxr_mtl.models import (
+    FusionHead,
+    LastLayer,
+    compute_features,
+    freeze,
+    load_backbone,
+    pick_device,
+)
+from cxr_mtl.runs import Run
+from cxr_mtl.training import (
     LossWeights,
+    backbone_source,
     classification_loss,
     clip_loss,
+    embed_rows,
     fuse,
     multi_task_loss,
     supervised_contrastive_loss,
+    toy_batch,
 )
-from cxr_mtl.training.toy_batch import (
-    ToyBatch,
-    descend,
-    nearest_negative_share,
-)
-from cxr_mtl.training.trainer import embed_rows
 
 use_theme()
 
@@ -178,7 +178,7 @@ print(
 # below again, and see which of the losses notice.
 
 # %% mystnb={"figure": {"name": "fig-toy", "caption": "Four pairs of an image and its report, two normal and two abnormal. Image B lies nearer to the report of A than to its own, and study D nearer to A than to C, the other abnormal one."}, "image": {"alt": "A circle with four pairs of points, each image joined to its report by a line: two normal pairs at the upper right, one abnormal pair at the left and one at the bottom"}}
-toy = ToyBatch.from_degrees(
+toy = toy_batch.ToyBatch.from_degrees(
     images=[0, 50, 180, 280],
     reports=[40, 80, 200, 300],
     labels=[0, 0, 1, 1],
@@ -316,7 +316,7 @@ heat_maps(
 # points feel each other from further away.
 
 # %%
-scattered = ToyBatch.from_degrees(
+scattered = toy_batch.ToyBatch.from_degrees(
     images=[5, 70, 115, 160, 205, 250, 300, 340],
     reports=[40, 20, 150, 100, 230, 290, 260, 10],
     labels=[0, 1, 0, 1, 1, 0, 1, 0],
@@ -341,8 +341,8 @@ def both(images, reports):
 states = {"before": scattered}
 losses = {"CLIP": clip, "SupCon": supcon, "CLIP + SupCon": both}
 for name, loss in losses.items():
-    moved = descend(loss, scattered.images, scattered.reports)
-    states[name] = ToyBatch(*moved, scattered.labels)
+    moved = toy_batch.descend(loss, scattered.images, scattered.reports)
+    states[name] = toy_batch.ToyBatch(*moved, scattered.labels)
 
 
 def title(name):
@@ -425,7 +425,7 @@ rows = []
 for tau in (1, 0.3, 0.07, 0.03, 0.01):
     p = (similarity / tau).softmax(dim=1).diagonal()
     slope = (1 - p) / tau
-    nearest = nearest_negative_share(similarity, tau)
+    nearest = toy_batch.nearest_negative_share(similarity, tau)
     rows.append(
         {
             "τ": tau,

@@ -28,37 +28,18 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-import torch
 
-from cxr_mtl.base.files import (
-    content_key,
-    read_json,
-    read_table,
-    write_json,
-    write_table,
-)
-from cxr_mtl.figures.common import (
-    search_history,
-    search_parallel_coordinates,
-    search_slices,
-    use_theme,
-)
-from cxr_mtl.models.backbones import load_backbone
-from cxr_mtl.models.features import compute_features, pick_device
-from cxr_mtl.models.last_layer import LastLayer, freeze
-from cxr_mtl.runs.run import Run
-from cxr_mtl.training.losses import LossWeights
-from cxr_mtl.training.trainer import (
+from cxr_mtl.base import files, write_json, write_table
+from cxr_mtl.figures import common, use_theme
+from cxr_mtl.runs import Run
+from cxr_mtl.training import (
+    LossWeights,
     TrainingConfig,
     embed_rows,
-    train,
-    validation_mrr,
-)
-from cxr_mtl.training.weight_search import (
-    PAPER_WEIGHTS,
-    RANGES,
-    TrainingObjective,
+    prepare_training,
     search_weights,
+    trainer,
+    weight_search,
 )
 
 use_theme()
@@ -113,53 +94,17 @@ device: Literal["auto", "cpu", "cuda"] = (
 
 # %%
 run = Run(run_dir)
-device = pick_device(device)
-studies = read_table(run / "studies.parquet")
-models = read_json(run / "models.json")
-backbone = load_backbone(models["fine_tuned_from"]["source"])
-features = compute_features(
-    backbone,
-    studies,
-    unfrozen_blocks,
-    Path(cache_dir),
-    precision=feature_precision,
-    device=device,
+setup = prepare_training(
+    run.path, Path(cache_dir), unfrozen_blocks, feature_precision, device
 )
-freeze(backbone.model, unfrozen_blocks)
-labels = torch.tensor(studies["label"].to_numpy())
-train_rows, validation_rows = (
-    torch.from_numpy(np.flatnonzero(studies["split"] == part))
-    for part in ("train", "validation")
-)
-config = TrainingConfig(
-    epochs=search_epochs,
-    batch_size=batch_size,
-    learning_rate=learning_rate,
-    head_learning_rate=head_learning_rate,
-    weight_decay=weight_decay,
-    warmup_fraction=warmup_fraction,
-    temperature=temperature,
-    dropout=dropout,
-    renormalise_fused=renormalise_fused,
-    precision=precision,
-    threads=threads,
-    seed=seed,
-)
-objective = TrainingObjective(
-    LastLayer(backbone.model, unfrozen_blocks),
-    features,
-    labels,
-    train_rows,
-    validation_rows,
-    config,
-    learned_temperature=backbone.learned_temperature,
-    device=device,
-)
+config = TrainingConfig.from_parameters(globals(), epochs=search_epochs)
 
 
 # %%
 def print_trial(trial):
-    weights = ", ".join(f"{name} {trial.params[name]:.2f}" for name in RANGES)
+    weights = ", ".join(
+        f"{name} {trial.params[name]:.2f}" for name in weight_search.RANGES
+    )
     value = (
         "pruned" if trial.state.name == "PRUNED" else f"MRR {trial.value:.4f}"
     )
@@ -175,20 +120,25 @@ def print_trial(trial):
 # together, before any of them has a result, so another number of workers tries other weights.
 
 # %%
-rows = [values.tolist() for values in (labels, train_rows, validation_rows)]
-first = vars(PAPER_WEIGHTS)
-name = content_key(
-    config.model_dump(), features.key, *rows, pruning, workers, first
+name = files.content_key(
+    config.model_dump(),
+    setup.features.key,
+    setup.labels.tolist(),
+    setup.rows["train"].tolist(),
+    setup.rows["validation"].tolist(),
+    pruning,
+    workers,
+    vars(weight_search.PAPER_WEIGHTS),
 )
 found = search_weights(
-    objective,
+    setup.objective(config),
     run / "search.db",
     name,
     trials=trials,
     workers=workers,
     seed=seed,
     pruning=pruning,
-    first=PAPER_WEIGHTS,
+    first=weight_search.PAPER_WEIGHTS,
     on_trial=print_trial,
 )
 
@@ -196,11 +146,11 @@ found = search_weights(
 # ## What the search saw
 
 # %% mystnb={"figure": {"name": "fig-search-history", "caption": "Left: objective of every trial and the best so far. Right: how much of the objective's variance each weight explains."}, "image": {"alt": "Scatter plot of validation MRR per trial and bar chart of the importance of the three loss weights"}}
-search_history(found.study)
+common.search_history(found.study)
 # %% mystnb={"figure": {"name": "fig-search-slices", "caption": "The objective against each weight. Dashed: the paper's best weight."}, "image": {"alt": "Three scatter plots of validation MRR against each loss weight, the paper's weights marked"}}
-search_slices(found.study)
+common.search_slices(found.study)
 # %% mystnb={"figure": {"name": "fig-search-parallel", "caption": "Each trial as a line through its three weights."}, "image": {"alt": "Parallel coordinates of the three loss weights, coloured by validation MRR"}}
-search_parallel_coordinates(found.study, found.weights)
+common.search_parallel_coordinates(found.study, found.weights)
 # %% [markdown]
 # The best trial beside the first, which had the paper's weights:
 
@@ -209,7 +159,7 @@ at_paper = found.study.trials[0].value
 pd.DataFrame(
     {
         "found here": vars(found.weights) | {"validation MRR": found.value},
-        "the paper's weights": vars(PAPER_WEIGHTS)
+        "the paper's weights": vars(weight_search.PAPER_WEIGHTS)
         | {"validation MRR": at_paper},
     }
 ).rename(
@@ -227,30 +177,23 @@ pd.DataFrame(
 
 # %%
 collapsed = LossWeights(bce=1.0, supcon=0.0, clip=0.0)
-start = LastLayer(backbone.model, unfrozen_blocks)
 fates = {}
 for title, weights in {
     "BCE alone": collapsed,
     "weights found here": found.weights,
 }.items():
     changes = {"weights": weights, "epochs": min(10, search_epochs)}
-    short = train(
-        start,
-        features,
-        labels,
-        train_rows,
-        validation_rows,
-        config.model_copy(update=changes),
-        learned_temperature=backbone.learned_temperature,
-        device=device,
-    )
+    short = setup.train(config.model_copy(update=changes))
     fates[title] = short.epochs.iloc[-1]
 
 # %% tags=["hide-input"]
+validation = setup.rows["validation"]
 before = np.mean(
-    validation_mrr(*embed_rows(start, features, validation_rows, device))
+    trainer.validation_mrr(
+        *embed_rows(setup.start, setup.features, validation, setup.device)
+    )
 )
-chance = np.mean(1 / np.arange(1, len(validation_rows) + 1))
+chance = np.mean(1 / np.arange(1, len(validation) + 1))
 nothing_known = {"BCE": np.log(2), "CLIP": np.log(batch_size)}
 fate_table = pd.DataFrame(
     {
@@ -295,7 +238,7 @@ records = [
     {
         "metric": f"lambda_{name}",
         "value": value,
-        "paper": getattr(PAPER_WEIGHTS, name),
+        "paper": getattr(weight_search.PAPER_WEIGHTS, name),
     }
     for name, value in vars(found.weights).items()
 ]

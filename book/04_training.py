@@ -29,22 +29,19 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from cxr_mtl.base.files import read_json, read_table, write_table
-from cxr_mtl.data.splits import normalise_text
-from cxr_mtl.figures.common import training_curves, use_theme
-from cxr_mtl.figures.lessons import pairs_on_circle
-from cxr_mtl.models.backbones import load_backbone
-from cxr_mtl.models.features import compute_features, pick_device
-from cxr_mtl.models.last_layer import LastLayer, freeze
-from cxr_mtl.runs.run import Run
-from cxr_mtl.training.fine_tuned import save_fine_tuned
-from cxr_mtl.training.losses import LossWeights, clip_loss
-from cxr_mtl.training.toy_batch import ToyBatch, degrees_between, descend
-from cxr_mtl.training.trainer import (
+from cxr_mtl.base import read_json, write_table
+from cxr_mtl.data import splits
+from cxr_mtl.figures import pairs_on_circle, training_curves, use_theme
+from cxr_mtl.runs import Run
+from cxr_mtl.training import (
+    LossWeights,
     TrainingConfig,
+    clip_loss,
     embed_rows,
-    given_weights,
-    train,
+    prepare_training,
+    save_fine_tuned,
+    toy_batch,
+    trainer,
 )
 
 use_theme()
@@ -85,24 +82,8 @@ device: Literal["auto", "cpu", "cuda"] = (
 
 # %%
 run = Run(run_dir)
-device = pick_device(device)
-studies = read_table(run / "studies.parquet")
-backbone = load_backbone(
-    read_json(run / "models.json")["fine_tuned_from"]["source"]
-)
-features = compute_features(
-    backbone,
-    studies,
-    unfrozen_blocks,
-    Path(cache_dir),
-    precision=feature_precision,
-    device=device,
-)
-freeze(backbone.model, unfrozen_blocks)
-labels = torch.tensor(studies["label"].to_numpy())
-train_rows, validation_rows = (
-    torch.from_numpy(np.flatnonzero(studies["split"] == part))
-    for part in ("train", "validation")
+setup = prepare_training(
+    run.path, Path(cache_dir), unfrozen_blocks, feature_precision, device
 )
 
 # %% [markdown]
@@ -123,22 +104,11 @@ train_rows, validation_rows = (
 # ```
 
 # %%
-config = TrainingConfig(
+config = TrainingConfig.from_parameters(
+    globals(),
     weights=LossWeights(**read_json(run / "best_weights.json"))
     if weights is None
-    else given_weights(weights),
-    epochs=epochs,
-    batch_size=batch_size,
-    learning_rate=learning_rate,
-    head_learning_rate=head_learning_rate,
-    weight_decay=weight_decay,
-    warmup_fraction=warmup_fraction,
-    temperature=temperature,
-    dropout=dropout,
-    renormalise_fused=renormalise_fused,
-    precision=precision,
-    threads=threads,
-    seed=seed,
+    else trainer.given_weights(weights),
 )
 
 
@@ -151,17 +121,8 @@ def print_epoch(epoch):
     print(f"epoch {epoch['epoch']:2d}  {losses}  val. MRR {mrr:.4f}")
 
 
-trained = train(
-    LastLayer(backbone.model, unfrozen_blocks),
-    features,
-    labels,
-    train_rows,
-    validation_rows,
-    config,
-    learned_temperature=backbone.learned_temperature,
-    checkpoint=run / "checkpoints" / "last.safetensors",
-    on_epoch=print_epoch,
-    device=device,
+trained = setup.train(
+    config, run / "checkpoints" / "last.safetensors", print_epoch
 )
 
 # %% mystnb={"figure": {"name": "fig-training", "caption": "Training: the losses of every step (thin) and their running mean, the two learning rates, and strict retrieval on the validation studies."}, "image": {"alt": "Three panels: training losses by step, learning rates by step, validation mean reciprocal rank by epoch"}}
@@ -194,7 +155,9 @@ training_curves(trained.steps, trained.epochs)
 # the training draws them, twenty epochs of them.
 
 # %%
-texts = studies["text"].map(normalise_text).to_numpy()[train_rows.numpy()]
+train_rows = setup.rows["train"]
+texts = setup.studies["text"].map(splits.normalise_text).to_numpy()
+texts = texts[train_rows.numpy()]
 rng = np.random.default_rng(seed)
 ends = range(batch_size, len(texts), batch_size)
 batches = [
@@ -213,7 +176,7 @@ print(f"studies with a twin in their batch: {np.mean(with_twin):.1%}")
 # is one line, `masked_fill`; a logit of $-\infty$ has the probability 0.
 
 # %%
-toy = ToyBatch.from_degrees(
+toy = toy_batch.ToyBatch.from_degrees(
     images=[30, 100, 160, 280],
     reports=[40, 40, 160, 280],
     labels=[0, 0, 1, 1],
@@ -251,8 +214,8 @@ def masked(images):
     return masked_clip_loss(images, toy.reports, twins(toy_texts), tau)
 
 
-(after_plain,) = descend(plain, toy.images)
-(after_masked,) = descend(masked, toy.images)
+(after_plain,) = toy_batch.descend(plain, toy.images)
+(after_masked,) = toy_batch.descend(masked, toy.images)
 states = {
     "before": toy.images,
     "CLIP": after_plain,
@@ -260,7 +223,7 @@ states = {
 }
 pairs_on_circle(
     {
-        name: ToyBatch(images, toy.reports, toy.labels)
+        name: toy_batch.ToyBatch(images, toy.reports, toy.labels)
         for name, images in states.items()
     }
 )
@@ -271,7 +234,7 @@ pairs_on_circle(
 # %%
 pd.DataFrame(
     {
-        name: degrees_between(images, toy.reports).numpy()
+        name: toy_batch.degrees_between(images, toy.reports).numpy()
         for name, images in states.items()
     },
     index=[f"image {name}" for name in toy.names],
@@ -290,10 +253,13 @@ pd.DataFrame(
 rows = []
 for batch in batches[:5]:
     found = embed_rows(
-        trained.last_layer, features, train_rows[batch], device
+        trained.last_layer,
+        setup.features,
+        train_rows[batch],
+        setup.device,
     )
     images, reports = map(torch.from_numpy, found)
-    tau = temperature or backbone.learned_temperature
+    tau = temperature or setup.backbone.learned_temperature
     twin = twins(texts[batch])
     rows.append(
         {
@@ -326,7 +292,7 @@ in_batches.to_frame("mean of five batches").round(3)
 # pretrained model they give the fine-tuned one.
 
 # %% tags=["hide-cell"]
-save_fine_tuned(run / "fine_tuned", trained, backbone, config)
+save_fine_tuned(run / "fine_tuned", trained, setup.backbone, config)
 write_table(run / "steps.parquet", trained.steps)
 write_table(run / "epochs.parquet", trained.epochs)
 first, last = trained.epochs.iloc[0], trained.epochs.iloc[-1]

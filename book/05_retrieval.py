@@ -27,31 +27,29 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from cxr_mtl.base.files import read_json, read_table
-from cxr_mtl.evidence.bootstrap import Bootstrap
-from cxr_mtl.evidence.controls import control_embeddings
-from cxr_mtl.evidence.result_display import (
+from cxr_mtl.base import read_json, read_table
+from cxr_mtl.evidence import (
+    Bootstrap,
+    compare_models,
+    controls,
     metric_name,
     model_name,
     readable,
     results_table,
+    tables,
 )
-from cxr_mtl.evidence.significance import compare_models
-from cxr_mtl.evidence.tables import (
-    bound_records,
-    evaluate_tables,
-    mark_differences,
-    reciprocal_ranks,
+from cxr_mtl.figures import LABEL_NAMES, contact_sheet, use_theme
+from cxr_mtl.models import embed, load_backbone, pick_device
+from cxr_mtl.retrieval import (
+    Index,
+    fused_vectors,
+    metrics,
+    normalised,
+    searches,
+    store_embeddings,
 )
-from cxr_mtl.figures.common import LABEL_NAMES, contact_sheet, use_theme
-from cxr_mtl.models.backbones import load_backbone
-from cxr_mtl.models.features import embed, pick_device
-from cxr_mtl.retrieval.embeddings import store_embeddings
-from cxr_mtl.retrieval.index import Index, fused_vectors, normalised
-from cxr_mtl.retrieval.metrics import TIE_TOLERANCE, recall_at_k
-from cxr_mtl.retrieval.protocols import searches
-from cxr_mtl.runs.run import Run
-from cxr_mtl.training.fine_tuned import load_fine_tuned
+from cxr_mtl.runs import Run
+from cxr_mtl.training import load_fine_tuned
 
 use_theme()
 
@@ -182,8 +180,8 @@ pd.Series(
 # %%
 broken = {
     "fine_tuned": (v, t),
-    "image_only": control_embeddings("image_only", v, t, seed),
-    "text_only": control_embeddings("text_only", v, t, seed),
+    "image_only": controls.control_embeddings("image_only", v, t, seed),
+    "text_only": controls.control_embeddings("text_only", v, t, seed),
 }
 
 # %% [markdown]
@@ -194,12 +192,14 @@ broken = {
 def accuracy_at_1(protocol, images, reports):
     own = np.arange(len(images))
     return {
-        direction: recall_at_k(search.scores(own), own, 1, TIE_TOLERANCE)
+        direction: metrics.recall_at_k(
+            search.scores(own), own, 1, metrics.TIE_TOLERANCE
+        )
         for direction, search in searches(protocol, images, reports).items()
     }
 
 
-controls = [
+of_controls = [
     {
         "metric": "control_accuracy",
         "k": 1,
@@ -214,7 +214,7 @@ controls = [
 ]
 
 # %% tags=["hide-input"]
-pd.DataFrame(controls).assign(
+pd.DataFrame(of_controls).assign(
     protocol=lambda c: c["protocol"].map(readable),
     query=lambda c: c["direction"].map(readable),
     control=lambda c: c["control"].map(readable),
@@ -287,17 +287,17 @@ roles = {
 }
 bootstrap = Bootstrap(len(test), seed=seed)
 evaluated = {
-    name: evaluate_tables(v, t, labels, name, roles, bootstrap)
+    name: tables.evaluate_tables(v, t, labels, name, roles, bootstrap)
     for name, (v, t) in embeddings.items()
 }
-records = mark_differences(
+records = tables.mark_differences(
     [record for found, _ in evaluated.values() for record in found],
     {name: values for name, (_, values) in evaluated.items()},
     reference="fine_tuned",
     seed=seed,
 )
 
-bounds = bound_records(labels, list(test["text"]))
+bounds = tables.bound_records(labels, list(test["text"]))
 
 # %% tags=["hide-input"]
 # The paper's names of metrics that mean something else elsewhere.
@@ -376,7 +376,7 @@ comparisons = [
     for direction in ("image_to_text", "text_to_image")
     for row in compare_models(
         {
-            name: reciprocal_ranks(v, t, direction)
+            name: tables.reciprocal_ranks(v, t, direction)
             for name, (v, t) in embeddings.items()
         },
         "fine_tuned",
@@ -458,7 +458,7 @@ run.write_results(
             }
             for label in (0, 1)
         ),
-        *controls,
+        *of_controls,
         {"metric": "test_studies", "value": len(test)},
         {"metric": "resamples", "value": len(bootstrap.counts)},
     ],

@@ -23,12 +23,15 @@
 import numpy as np
 import pandas as pd
 
-from cxr_mtl.base.files import read_json, read_table, write_table
-from cxr_mtl.figures.common import embedding_maps, use_theme
-from cxr_mtl.retrieval.embeddings import stored_embeddings
-from cxr_mtl.retrieval.index import fused_vectors, normalised
-from cxr_mtl.retrieval.maps import embedding_map
-from cxr_mtl.runs.run import Run
+from cxr_mtl.base import read_json, read_table, write_table
+from cxr_mtl.figures import embedding_maps, use_theme
+from cxr_mtl.retrieval import (
+    embedding_map,
+    fused_vectors,
+    normalised,
+    stored_embeddings,
+)
+from cxr_mtl.runs import Run
 
 use_theme()
 

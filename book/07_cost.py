@@ -34,18 +34,12 @@ import pandas as pd
 import torch
 from IPython.display import Markdown, display
 
-from cxr_mtl.base.files import read_json, read_table
-from cxr_mtl.bench import costs, growth
-from cxr_mtl.bench import kept as cost_benchmarks
-from cxr_mtl.bench import precision as cost_precision
-from cxr_mtl.bench.exactness import path_differences
-from cxr_mtl.bench.figures import growth_figure
-from cxr_mtl.figures.common import use_theme
-from cxr_mtl.models.backbones import load_backbone
-from cxr_mtl.models.features import compute_features, pick_device
-from cxr_mtl.runs.run import Run
-from cxr_mtl.training.fine_tuned import load_fine_tuned
-from cxr_mtl.training.trainer import TrainingConfig
+from cxr_mtl.base import read_json, read_table
+from cxr_mtl.bench import costs, exactness, figures, growth, kept, rounding
+from cxr_mtl.figures import use_theme
+from cxr_mtl.models import compute_features, load_backbone, pick_device
+from cxr_mtl.runs import Run
+from cxr_mtl.training import TrainingConfig, load_fine_tuned
 
 use_theme()
 
@@ -306,7 +300,7 @@ costs.step_table(paths, len(rows))
 
 # %%
 base_again = load_backbone(source).model.to(device)
-differences = path_differences(
+differences = exactness.path_differences(
     base_again, batch.first(exact_pairs), exact_steps, device
 )
 pd.Series(differences, name="largest relative difference").map(
@@ -334,14 +328,14 @@ pd.Series(differences, name="largest relative difference").map(
 # %%
 test = studies[studies["split"] == "test"].reset_index(drop=True)
 fine_tuned, _ = load_fine_tuned(run / "fine_tuned", load_backbone(source))
-embeddings = cost_precision.embeddings_by_path(
+embeddings = rounding.embeddings_by_path(
     base, fine_tuned, test, setting, Path(cache_dir)
 )
 
 # %%
-retrieval = cost_precision.strict_retrieval(embeddings, test["label"])
-errors = cost_precision.embedding_errors(embeddings)
-cost_precision.precision_table(retrieval, errors)
+retrieval = rounding.strict_retrieval(embeddings, test["label"])
+errors = rounding.embedding_errors(embeddings)
+rounding.precision_table(retrieval, errors)
 
 # %% [markdown]
 # The errors are relative to the length of an embedding, over images and reports; retrieval is under
@@ -375,7 +369,7 @@ plain_epochs = growth.plain_epochs(
 search = growth.search_seconds(
     trials, search_epochs, epochs, plain_epochs, prefix
 )
-growth_figure(epochs, plain_epochs, steps, search)
+figures.growth_figure(epochs, plain_epochs, steps, search)
 
 # %% [markdown]
 # A measured epoch includes its validation. Both paths grow with studies, epochs and trials alike,
@@ -400,7 +394,7 @@ growth_figure(epochs, plain_epochs, steps, search)
 # The command `cxr-mtl bench --size full` makes these files anew.
 
 # %%
-for shown in cost_benchmarks.shown_benchmarks(benchmarks_dir):
+for shown in kept.shown_benchmarks(benchmarks_dir):
     display(Markdown(shown) if isinstance(shown, str) else shown)
 
 # %% tags=["hide-cell"]
@@ -430,7 +424,7 @@ run.write_results(
             for of, d in differences.items()
         ),
         {"metric": "embeddings", "value": 2 * len(test)},
-        *cost_precision.precision_records(retrieval, errors),
+        *rounding.precision_records(retrieval, errors),
         {"metric": "search_epochs", "value": search_epochs},
         {"metric": "frozen_prefix_seconds", "value": prefix},
         *growth.growth_records(epochs, steps, search),

@@ -30,40 +30,26 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cxr_mtl.base.files import read_json, read_table
-from cxr_mtl.evidence.bootstrap import Bootstrap
-from cxr_mtl.evidence.by_protocol import (
-    ceiling_records,
-    chance_records,
-    inflation_records,
-    protocol_records,
-    relevance_ceiling_records,
-)
-from cxr_mtl.evidence.controls import (
-    CONTROLS,
-    control_embeddings,
-    leak_records,
-)
-from cxr_mtl.evidence.paper import (
-    claim_counts,
-    claims_table,
-    differences_table,
-    paper_differences,
-)
-from cxr_mtl.evidence.result_display import (
+from cxr_mtl.base import read_json, read_table
+from cxr_mtl.evidence import (
+    Bootstrap,
+    by_protocol,
+    controls,
     metric_name,
     model_name,
+    paper,
     readable,
     results_table,
 )
-from cxr_mtl.figures.common import use_theme
-from cxr_mtl.figures.front_page import write_answer
-from cxr_mtl.figures.intervals import interval_plot
-from cxr_mtl.retrieval import graded_metrics
-from cxr_mtl.retrieval.chexbert import clinical_overlap, read_chexbert
-from cxr_mtl.retrieval.embeddings import stored_embeddings
-from cxr_mtl.retrieval.index import fused_vectors, normalised
-from cxr_mtl.runs.run import Run
+from cxr_mtl.figures import front_page, interval_plot, use_theme
+from cxr_mtl.retrieval import (
+    chexbert,
+    fused_vectors,
+    graded_metrics,
+    normalised,
+    stored_embeddings,
+)
+from cxr_mtl.runs import Run
 
 use_theme()
 
@@ -98,7 +84,7 @@ print(f"{found['fused'].mean():.3f} of the images find their own study")
 
 # %%
 found["cross_modal"] = (v @ t.T).argmax(axis=1) == own
-leak = leak_records(found, Bootstrap(400, seed=seed))
+leak = controls.leak_records(found, Bootstrap(400, seed=seed))
 results_table(leak, {"": metric_name}, (lambda r: readable(r["protocol"]),))
 
 # %% [markdown]
@@ -223,8 +209,8 @@ bootstrap = Bootstrap(len(test), seed=seed)
 # reports* and *reports, random images*, where one half is noise.
 
 # %%
-for name in CONTROLS:
-    embeddings[name] = control_embeddings(
+for name in controls.CONTROLS:
+    embeddings[name] = controls.control_embeddings(
         name, *embeddings["fine_tuned"], seed
     )
 
@@ -236,7 +222,9 @@ for name in CONTROLS:
 # %%
 headings = list(test["mesh_major"]) if "mesh_major" in test else None
 clinical = (
-    clinical_overlap(read_chexbert(chexbert_csv, list(test["study"])))
+    chexbert.clinical_overlap(
+        chexbert.read_chexbert(chexbert_csv, list(test["study"]))
+    )
     if chexbert_csv
     else None
 )
@@ -249,13 +237,15 @@ clinical = (
 records = [
     record
     for name, pair in embeddings.items()
-    for record in protocol_records(
+    for record in by_protocol.protocol_records(
         *pair, labels, texts, headings, name, bootstrap, clinical
     )
 ]
-records += chance_records(labels, texts, headings, clinical)
-records += ceiling_records(texts)
-records += relevance_ceiling_records(labels, texts, headings, clinical)
+records += by_protocol.chance_records(labels, texts, headings, clinical)
+records += by_protocol.ceiling_records(texts)
+records += by_protocol.relevance_ceiling_records(
+    labels, texts, headings, clinical
+)
 
 # %% [markdown]
 # Is the own study first? Recall@1 under each protocol that searches it:
@@ -313,7 +303,9 @@ interval_plot(
 inflated = [
     record
     for name, (images, reports) in embeddings.items()
-    for record in inflation_records(images, reports, name, bootstrap)
+    for record in by_protocol.inflation_records(
+        images, reports, name, bootstrap
+    )
 ]
 mrr = [
     r
@@ -339,7 +331,7 @@ results_table(mrr + factors, MODEL, SEARCH)
 CROSS = [
     r
     for r in records
-    if r["protocol"] == "cross_modal" and r["model"] not in CONTROLS
+    if r["protocol"] == "cross_modal" and r["model"] not in controls.CONTROLS
 ]
 results_table(
     [r for r in CROSS if r["relevance"] != "own_study"],
@@ -368,7 +360,7 @@ results_table(
     [
         r
         for r in choose("precision", 10, "same_label")
-        if r["model"] not in CONTROLS
+        if r["model"] not in controls.CONTROLS
     ],
     {
         "protocol": lambda r: readable(r["protocol"]),
@@ -389,9 +381,11 @@ results_table(
 
 # %%
 differences = {
-    other: paper_differences(other) for other in ("biomedclip", "clip")
+    other: paper.paper_differences(other) for other in ("biomedclip", "clip")
 }
-differences_table(differences["biomedclip"].query("table == 1"), "biomedclip")
+paper.differences_table(
+    differences["biomedclip"].query("table == 1"), "biomedclip"
+)
 
 # %% [markdown]
 # Of .938 and .948 nobody can tell: whatever the queries' outcomes were, p is at least 0.125. The same
@@ -399,14 +393,14 @@ differences_table(differences["biomedclip"].query("table == 1"), "biomedclip")
 # pretrained models:
 
 # %%
-claims = claim_counts(differences)
-claims_table(claims)
+claims = paper.claim_counts(differences)
+paper.claims_table(claims)
 
 # %% [markdown]
 # The last two rows count p-values below 0.05 before correction.
 
 # %% tags=["hide-cell"]
-write_answer(run / "answer.svg", records)  # for the front page
+front_page.write_answer(run / "answer.svg", records)  # for the front page
 run.write_results(
     "08_evidence",
     [

@@ -30,41 +30,32 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-import torch
-from safetensors.torch import load_file
 
-from cxr_mtl.ablations.evaluation import (
-    spread_records,
-    study_mrr,
+from cxr_mtl.ablations import (
+    evaluation,
+    lead_of_the_best,
+    run_variants,
+    training_runs,
     variant_records,
-)
-from cxr_mtl.ablations.split_half import lead_of_the_best
-from cxr_mtl.ablations.training_runs import interpolated, run_variants
-from cxr_mtl.ablations.variants import (
-    possible_data_choices,
     variants,
-    with_data_choice,
 )
-from cxr_mtl.base.files import read_json, read_table
-from cxr_mtl.data.splits import duplicate_ceiling
-from cxr_mtl.evidence.bootstrap import Bootstrap
-from cxr_mtl.evidence.result_display import (
+from cxr_mtl.base import read_json
+from cxr_mtl.data import splits
+from cxr_mtl.evidence import (
+    Bootstrap,
     metric_name,
     readable,
     results_table,
+    significance,
 )
-from cxr_mtl.evidence.significance import seed_band
-from cxr_mtl.figures.common import use_theme
-from cxr_mtl.figures.intervals import (
-    beyond,
-    difference_plot,
-    interpolation_plot,
+from cxr_mtl.figures import difference_plot, intervals, use_theme
+from cxr_mtl.runs import Run
+from cxr_mtl.training import (
+    TrainingConfig,
+    embed_rows,
+    fine_tuned,
+    prepare_training,
 )
-from cxr_mtl.models.backbones import load_backbone
-from cxr_mtl.models.features import compute_features, pick_device
-from cxr_mtl.models.last_layer import LastLayer, freeze
-from cxr_mtl.runs.run import Run
-from cxr_mtl.training.trainer import TrainingConfig, embed_rows
 
 use_theme()
 
@@ -110,32 +101,31 @@ device: Literal["auto", "cpu", "cuda"] = (
 
 # %%
 run = Run(run_dir)
-device = pick_device(device)
-studies = read_table(run / "studies.parquet")
+about = read_json(run / "fine_tuned" / "fine_tuned.json")
+config = TrainingConfig(**about["training"])
+unfrozen_blocks = about["unfrozen_blocks"]
+setup = prepare_training(
+    run.path, Path(cache_dir), unfrozen_blocks, feature_precision, device
+)
+studies = setup.studies
 test = studies[studies["split"] == "test"]
 labels = test["label"].to_numpy()
 bootstrap = Bootstrap(len(test), seed=seed)
-backbone = load_backbone(
-    read_json(run / "models.json")["fine_tuned_from"]["source"]
-)
-about = read_json(run / "fine_tuned" / "fine_tuned.json")
-config, unfrozen_blocks = (
-    TrainingConfig(**about["training"]),
-    about["unfrozen_blocks"],
-)
-data_choices = possible_data_choices(studies, config.batch_size)
+data_choices = variants.possible_data_choices(studies, config.batch_size)
 
 # %%
 outcomes = run_variants(
-    variants(config, unfrozen_blocks, seeds, depths, data_choices),
+    variants.list_variants(
+        config, unfrozen_blocks, seeds, depths, data_choices
+    ),
     config,
-    backbone,
+    setup.backbone,
     studies,
     run / "ablations",
     Path(cache_dir),
     feature_precision=feature_precision,
     workers=workers,
-    device=device,
+    device=setup.device,
 )
 pd.DataFrame(
     {
@@ -152,29 +142,13 @@ pd.DataFrame(
 # are, from the cached features:
 
 # %%
-features = compute_features(
-    backbone,
-    studies,
-    unfrozen_blocks,
-    Path(cache_dir),
-    precision=feature_precision,
-    device=device,
-)
-freeze(backbone.model, unfrozen_blocks)
-start = LastLayer(backbone.model, unfrozen_blocks)
-trained = {
-    name.removeprefix("backbone."): tensor
-    for name, tensor in load_file(
-        run / "fine_tuned" / "weights.safetensors"
-    ).items()
-    if name.startswith("backbone.")
-}
-test_rows = torch.from_numpy(np.flatnonzero(studies["split"] == "test"))
+trained = fine_tuned.trained_weights(run / "fine_tuned")
 
 
 def embed_mixed(alpha):
-    mixed = interpolated(start, trained, alpha).to(device)
-    return embed_rows(mixed, features, test_rows, device)
+    mixed = training_runs.interpolated(setup.start, trained, alpha)
+    mixed = mixed.to(setup.device)
+    return embed_rows(mixed, setup.features, setup.rows["test"], setup.device)
 
 
 baseline = embed_mixed(1.0)
@@ -194,7 +168,9 @@ by_seed = {config.seed: baseline} | {
     if o.variant.group == "seed"
 }
 several = len(by_seed) > 1
-spread = spread_records(by_seed, labels, bootstrap) if several else []
+spread = (
+    evaluation.spread_records(by_seed, labels, bootstrap) if several else []
+)
 strict = [
     r for r in spread if r["protocol"] == "cross_modal" and r["table"] is None
 ]
@@ -217,10 +193,12 @@ pd.DataFrame(
 # few: that is the *seed band*.
 
 # %%
-mrr_by_seed = np.array([study_mrr(*pair) for pair in by_seed.values()])
+mrr_by_seed = np.array(
+    [evaluation.study_mrr(*pair) for pair in by_seed.values()]
+)
 seed_mrr = mrr_by_seed.mean(axis=1)
 band = (
-    seed_band(float(np.std(seed_mrr, ddof=1)), len(seed_mrr))
+    significance.seed_band(float(np.std(seed_mrr, ddof=1)), len(seed_mrr))
     if several
     else None
 )
@@ -299,10 +277,14 @@ difference_plot(differences, band)
 
 # %%
 reports = {"baseline": list(test["text"])} | {
-    choice: list(with_data_choice(studies, choice).loc[test.index, "text"])
+    choice: list(
+        variants.with_data_choice(studies, choice).loc[test.index, "text"]
+    )
     for choice in data_choices
 }
-ceilings = {name: duplicate_ceiling(texts) for name, texts in reports.items()}
+ceilings = {
+    name: splits.duplicate_ceiling(texts) for name, texts in reports.items()
+}
 pd.Series(
     ceilings, name="duplicate ceiling of recall@1"
 ).to_frame().style.format("{:.3f}")
@@ -317,7 +299,7 @@ pd.Series(
 # %%
 mixes = []
 for alpha in (0.0, 0.25, 0.5, 0.75, 1.0):
-    mrr = study_mrr(*embed_mixed(alpha))
+    mrr = evaluation.study_mrr(*embed_mixed(alpha))
     low, high = bootstrap.mean(mrr)
     place = {"alpha": alpha, "metric": "mrr", "direction": "both"}
     mixes.append(
@@ -325,14 +307,16 @@ for alpha in (0.0, 0.25, 0.5, 0.75, 1.0):
     )
 
 # %% mystnb={"figure": {"name": "fig-interpolation", "caption": "Strict MRR of both directions between the pretrained model (α = 0) and the fine-tuned one (α = 1), with 95 % intervals."}, "image": {"alt": "Mean reciprocal rank by the share of the fine-tuned weights, with an interval at each of five points"}}
-interpolation_plot(mixes)
+intervals.interpolation_plot(mixes)
 # %% [markdown]
 # The curve describes these test studies. To *choose* an α, draw it on the validation studies.
 
 # %% tags=["hide-cell"]
 tested = [r for r in differences if "p" in r]
 far = [
-    f"{r['variant']} ({r['value']:+.3f})" for r in tested if beyond(r, band)
+    f"{r['variant']} ({r['value']:+.3f})"
+    for r in tested
+    if intervals.beyond(r, band)
 ]
 run.write_results(
     "09_ablations",

@@ -24,36 +24,31 @@
 
 # %% tags=["hide-input"]
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import pandas as pd
-import torch
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from cxr_mtl.ablations.split_half import youden_by_choice
-from cxr_mtl.base.files import read_json, read_table
-from cxr_mtl.classifier.evaluation import (
+from cxr_mtl.ablations import split_half
+from cxr_mtl.base import read_json
+from cxr_mtl.classifier import (
     choose_threshold,
     classifier_records,
     logits_of,
+    report_groups,
+    subgroups,
 )
-from cxr_mtl.classifier.subgroups import labels_under_rules, report_groups
-from cxr_mtl.data.studies import Sections, report_text
-from cxr_mtl.evidence.bootstrap import Bootstrap
-from cxr_mtl.evidence.result_display import metric_name, results_table
-from cxr_mtl.figures.classifier import reliability, roc_and_precision_recall
-from cxr_mtl.figures.common import use_theme
-from cxr_mtl.models.backbones import load_backbone
-from cxr_mtl.models.features import BATCH, compute_features, pick_device
-from cxr_mtl.models.last_layer import LastLayer
-from cxr_mtl.retrieval.embeddings import stored_embeddings
-from cxr_mtl.runs.run import Run
-from cxr_mtl.training.fine_tuned import load_fine_tuned
-from cxr_mtl.training.trainer import embed_rows
+from cxr_mtl.data import report_text
+from cxr_mtl.evidence import Bootstrap, metric_name, results_table
+from cxr_mtl.figures import classifier, use_theme
+from cxr_mtl.models import LastLayer, embed_texts
+from cxr_mtl.retrieval import stored_embeddings
+from cxr_mtl.runs import Run
+from cxr_mtl.training import embed_rows, load_fine_tuned, prepare_training
 
 use_theme()
 
@@ -82,33 +77,25 @@ device: Literal["auto", "cpu", "cuda"] = (
 
 # %%
 run = Run(run_dir)
-device = pick_device(device)
-studies = read_table(run / "studies.parquet")
-test = studies[studies["split"] == "test"].reset_index(drop=True)
-models = read_json(run / "models.json")
-pretrained = load_backbone(models["fine_tuned_from"]["source"])
 unfrozen_blocks = read_json(run / "fine_tuned" / "fine_tuned.json")[
     "unfrozen_blocks"
 ]
-features = compute_features(
-    pretrained,
-    studies,
-    unfrozen_blocks,
-    Path(cache_dir),
-    precision=feature_precision,
-    device=device,
+setup = prepare_training(
+    run.path, Path(cache_dir), unfrozen_blocks, feature_precision, device
 )
+studies = setup.studies
+test = studies[studies["split"] == "test"].reset_index(drop=True)
+models = read_json(run / "models.json")
 
 # %%
-backbone, head = load_fine_tuned(run / "fine_tuned", pretrained)
+backbone, head = load_fine_tuned(run / "fine_tuned", setup.backbone)
 last_layer = LastLayer(backbone.model, unfrozen_blocks)
 embedded, labels = {}, {}
-for part in ("train", "validation", "test"):
-    rows = np.flatnonzero(studies["split"] == part)
+for part, rows in setup.rows.items():
     labels[part] = studies["label"].to_numpy()[rows]
     if part != "test":
         embedded[part] = embed_rows(
-            last_layer, features, torch.from_numpy(rows), device
+            last_layer, setup.features, rows, setup.device
         )
 embedded["test"] = stored_embeddings(run / "embeddings", models)["fine_tuned"]
 shares = {part: float(values.mean()) for part, values in labels.items()}
@@ -210,13 +197,13 @@ curves = {
     name: probabilities["fusion head", name, "test"]
     for name in ("both", "image", "report")
 }
-roc_and_precision_recall(curves, labels["test"], bootstrap)
+classifier.roc_and_precision_recall(curves, labels["test"], bootstrap)
 # %% mystnb={"figure": {"name": "fig-regression-curves", "caption": "The logistic regressions on the test studies, each trained on the input it is given."}, "image": {"alt": "Two panels, ROC and precision-recall curves, three logistic regressions each with a band"}}
 curves = {
     name: probabilities["logistic regression", name, "test"]
     for name in regressions
 }
-roc_and_precision_recall(curves, labels["test"], bootstrap)
+classifier.roc_and_precision_recall(curves, labels["test"], bootstrap)
 # %% [markdown]
 # With the image alone the head has a ROC AUC of
 # {num}`10_classifier?model=fusion head&input=image&group=all&metric=roc_auc:.3f`, with the report
@@ -246,7 +233,7 @@ COLUMNS = {
     "half, kept out": "chosen on one half, on the other",
 }
 youdens = {
-    (model, name): youden_by_choice(
+    (model, name): split_half.youden_by_choice(
         probabilities[model, name, "test"], labels["test"], value, seed=seed
     )
     for (model, name), value in thresholds.items()
@@ -265,7 +252,9 @@ pd.DataFrame(youdens).T.rename(columns=COLUMNS).style.format("{:.3f}")
 # ## Are the probabilities probabilities?
 
 # %% mystnb={"figure": {"name": "fig-reliability", "caption": "Reliability of the fusion head with image and report: the share of abnormal studies against the mean probability, in ten bins of equally many test studies, with the 95 % Wilson interval of each share, and the probabilities of all test studies by label."}, "image": {"alt": "Reliability curve with intervals beside the diagonal, and below it a histogram of probabilities by label"}}
-reliability(probabilities["fusion head", "both", "test"], labels["test"])
+classifier.reliability(
+    probabilities["fusion head", "both", "test"], labels["test"]
+)
 # %% [markdown]
 # {num}`10_classifier?metric=abnormal_share&part=train:.1%` of the training studies are abnormal, but
 # {num}`10_classifier?metric=abnormal_share&part=test:.1%` of the test studies: a head that is
@@ -309,7 +298,7 @@ by_group = [
 by_rule = [
     record
     for model, name in shown
-    for rule, truth in labels_under_rules(test).items()
+    for rule, truth in subgroups.labels_under_rules(test).items()
     for record in evaluate(
         model, name, truth=truth, group=f"label rule {rule}", rows=truth >= 0
     )
@@ -339,22 +328,10 @@ show_groups(in_order)
 
 
 # %%
-def embed_reports(texts):
-    batches = [
-        texts[start : start + BATCH] for start in range(0, len(texts), BATCH)
-    ]
-    with torch.inference_mode():
-        embeddings = [
-            backbone.model.encode_text(backbone.tokenize(batch).to(device))
-            for batch in batches
-        ]
-    return torch.cat(embeddings).float().cpu().numpy()
-
-
-# %%
 by_section = []
 both_sections = report_groups(test).get("findings and impression")
-for sections in get_args(Sections) if both_sections is not None else ():
+SECTIONS = ("findings+impression", "findings", "impression")
+for sections in SECTIONS if both_sections is not None else ():
     chosen = test[both_sections]
     texts = [
         report_text(findings, impression, sections, deidentification)
@@ -362,7 +339,10 @@ for sections in get_args(Sections) if both_sections is not None else ():
             chosen["findings"], chosen["impression"], strict=True
         )
     ]
-    v, t = embedded["test"][0][both_sections], embed_reports(texts)
+    v, t = (
+        embedded["test"][0][both_sections],
+        embed_texts(backbone, texts, setup.device),
+    )
     for model, name, values in (
         ("fusion head", "both", expit(logits_of(head, v, t))),
         (

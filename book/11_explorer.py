@@ -65,20 +65,17 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from cxr_mtl.base.files import read_json, read_table
-from cxr_mtl.explorer.bundle import model_entry, write_bundle
-from cxr_mtl.explorer.text_tower_onnx import (
-    OnnxTextTower,
-    export_text_tower,
-    obstacle,
-    tokenizer_card,
+from cxr_mtl.base import read_json, read_table
+from cxr_mtl.explorer import (
+    model_entry,
+    text_tower_onnx,
+    typed_queries,
+    write_bundle,
 )
-from cxr_mtl.explorer.typed_queries import typed_examples
-from cxr_mtl.models.backbones import load_backbone
-from cxr_mtl.retrieval.embeddings import stored_embeddings
-from cxr_mtl.retrieval.index import normalised
-from cxr_mtl.runs.run import Run
-from cxr_mtl.training.fine_tuned import load_fine_tuned
+from cxr_mtl.models import load_backbone
+from cxr_mtl.retrieval import normalised, stored_embeddings
+from cxr_mtl.runs import Run
+from cxr_mtl.training import load_fine_tuned
 
 # %% tags=["parameters"]
 run_dir: str = "runs/demo"  # folder of this run
@@ -114,8 +111,8 @@ models = [
 backbone, _ = load_fine_tuned(
     run / "fine_tuned", load_backbone(base["source"])
 )
-reason = obstacle(backbone)
-tower = None if reason else export_text_tower(backbone)
+reason = text_tower_onnx.obstacle(backbone)
+tower = None if reason else text_tower_onnx.export_text_tower(backbone)
 print(
     f"not exported: {reason}" if reason else f"{len(tower) / 1e6:.1f} MB ONNX"
 )
@@ -130,7 +127,7 @@ print(
 if tower:
     v, t = map(normalised, embeddings["fine_tuned"])
     ids = backbone.tokenize(list(test["text"]))
-    again = OnnxTextTower(tower).embed(ids)
+    again = text_tower_onnx.OnnxTextTower(tower).embed(ids)
     difference = float(np.abs(again - t).max())
     longest = int((ids != 0).sum(1).max())
     print(f"{len(test)} reports of up to {longest} tokens: {difference:.1e}")
@@ -142,7 +139,11 @@ if tower:
 # made here by tokenizer and model themselves, go with the data: the page is tested against them.
 
 # %%
-examples = typed_examples(backbone, v, list(test["study"])) if tower else []
+examples = (
+    typed_queries.typed_examples(backbone, v, list(test["study"]))
+    if tower
+    else []
+)
 pd.DataFrame(
     {
         "typed": textwrap.shorten(example["text"], 50, placeholder=" …"),
@@ -168,7 +169,10 @@ sizes = write_bundle(
     test=test,
     models=models,
     tower=tower,
-    text_tower={"model": "fine_tuned", **tokenizer_card(backbone.tokenize)}
+    text_tower={
+        "model": "fine_tuned",
+        **text_tower_onnx.tokenizer_card(backbone.tokenize),
+    }
     if tower
     else None,
     examples=examples,

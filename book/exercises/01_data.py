@@ -24,16 +24,9 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import pairwise_distances
 
-from cxr_mtl.base.files import read_table
-from cxr_mtl.data.openi import read_reports
-from cxr_mtl.data.splits import (
-    duplicate_ceiling,
-    duplicates_across_parts,
-    normalise_text,
-)
-from cxr_mtl.data.studies import label_of
-from cxr_mtl.data.views import read_views
-from cxr_mtl.runs.run import Run
+from cxr_mtl.base import read_table
+from cxr_mtl.data import label_of, read_reports, read_views, splits
+from cxr_mtl.runs import Run
 
 # %% tags=["parameters"]
 run_dir: str = "runs/demo"  # folder of this run
@@ -260,7 +253,7 @@ def split_together(texts, test_share, seed):
     """ "train" or "test" for each text; equal texts are never parted."""
     ### BEGIN SOLUTION
     _, group, sizes = np.unique(
-        [normalise_text(text) for text in texts],
+        [splits.normalise_text(text) for text in texts],
         return_inverse=True,
         return_counts=True,
     )
@@ -276,12 +269,12 @@ def split_together(texts, test_share, seed):
 
 texts = list(studies["text"])
 is_random = np.random.default_rng(seed).random(len(texts)) < 0.1
-splits = {
+by_choice = {
     "at random": np.where(is_random, "test", "train"),
     "equal reports together": split_together(texts, 0.1, seed),
 }
-for name, split in splits.items():
-    leak = duplicates_across_parts(studies.assign(split=split))
+for name, split in by_choice.items():
+    leak = splits.duplicates_across_parts(studies.assign(split=split))
     print(
         f"{name}: {leak:.1%} of the test reports stand in training too"
     )
@@ -300,7 +293,7 @@ toy = ["A b", "a  B", "c", "d", "c", "e", "f", "a b", "g", "h"]
 for number in range(5):
     for some, share in ((texts, 0.1), (texts, 0.5), (toy, 0.3)):
         split = split_together(some, share, number)
-        keys = [normalise_text(text) for text in some]
+        keys = [splits.normalise_text(text) for text in some]
         sizes = pd.Series(keys).value_counts()
         parts = pd.Series(list(split)).groupby(keys).nunique()
         assert (parts == 1).all(), "equal reports are in two parts"
@@ -353,7 +346,7 @@ print("ex-01-split: passed")
 def near_ceiling(texts, threshold):
     """Mean of 1 / (number of texts with word sets as similar as that)."""
     ### BEGIN SOLUTION
-    words = [set(normalise_text(text).split()) for text in texts]
+    words = [set(splits.normalise_text(text).split()) for text in texts]
     column = {
         word: i for i, word in enumerate(sorted(set().union(*words)))
     }
@@ -400,7 +393,7 @@ for threshold, expected in by_hand.items():
         f"on five toy reports the ceiling at {threshold} is {expected}"
     )
 some = test_texts[:150]
-sets = [set(normalise_text(text).split()) for text in some]
+sets = [set(splits.normalise_text(text).split()) for text in some]
 vocabulary = sorted(set().union(*sets))
 rows = np.array(
     [[word in each for word in vocabulary] for each in sets]
@@ -417,7 +410,7 @@ levels = [
 assert levels == sorted(levels), (
     "a stricter threshold has a higher ceiling"
 )
-assert levels[-1] <= duplicate_ceiling(test_texts) + 1e-9, (
+assert levels[-1] <= splits.duplicate_ceiling(test_texts) + 1e-9, (
     "equal texts have equal word sets"
 )
 print("ex-01-near: passed")

@@ -25,7 +25,7 @@ from torch import nn
 from torch.nn.functional import normalize, scaled_dot_product_attention
 from torch.utils.flop_counter import FlopCounterMode
 
-from cxr_mtl.training.losses import (
+from cxr_mtl.training import (
     classification_loss,
     clip_loss,
     supervised_contrastive_loss,

@@ -34,12 +34,15 @@ from optuna.samplers import RandomSampler, TPESampler
 from scipy.stats import loguniform
 from torch import nn
 
-from cxr_mtl.base.files import read_json, read_table
-from cxr_mtl.models.backbones import FusionHead
-from cxr_mtl.runs.run import Run
-from cxr_mtl.training.losses import LossWeights, multi_task_loss
-from cxr_mtl.training.trainer import validation_mrr
-from cxr_mtl.training.weight_search import PAPER_WEIGHTS, RANGES
+from cxr_mtl.base import read_json, read_table
+from cxr_mtl.models import FusionHead
+from cxr_mtl.runs import Run
+from cxr_mtl.training import (
+    LossWeights,
+    multi_task_loss,
+    trainer,
+    weight_search,
+)
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 torch.set_num_threads(
@@ -231,7 +234,7 @@ def log_uniform(low: float, high: float, u: np.ndarray) -> np.ndarray:
 
 # %% tags=["check"]
 u = np.random.default_rng(seed).random(1000)
-for low, high in RANGES.values():
+for low, high in weight_search.RANGES.values():
     drawn = log_uniform(low, high, u)
     assert np.allclose(drawn, loguniform(low, high).ppf(u)), (
         "wrong quantiles"
@@ -274,7 +277,7 @@ def shrunk(weights: LossWeights) -> LossWeights:
     ### BEGIN SOLUTION
     factor = max(
         low / getattr(weights, name)
-        for name, (low, _) in RANGES.items()
+        for name, (low, _) in weight_search.RANGES.items()
     )
     return LossWeights(
         **{
@@ -292,19 +295,28 @@ def shrunk(weights: LossWeights) -> LossWeights:
 # trainings differ.
 
 # %% tags=["check"]
-for weights in (PAPER_WEIGHTS, LossWeights(1.0, 0.5, 2.0)):
+for weights in (
+    weight_search.PAPER_WEIGHTS,
+    LossWeights(1.0, 0.5, 2.0),
+):
     small = shrunk(weights)
-    ratios = [getattr(small, n) / getattr(weights, n) for n in RANGES]
+    ratios = [
+        getattr(small, n) / getattr(weights, n)
+        for n in weight_search.RANGES
+    ]
     assert np.allclose(ratios, ratios[0]), (
         "the ratios of the weights moved"
     )
-    lows = [getattr(small, n) - low for n, (low, _) in RANGES.items()]
+    lows = [
+        getattr(small, n) - low
+        for n, (low, _) in weight_search.RANGES.items()
+    ]
     assert min(lows) > -1e-9, f"{small} is outside the ranges"
     assert min(lows) < 1e-9, f"{small} can shrink further"
 
-small = shrunk(PAPER_WEIGHTS)
-shrinkage = small.clip / PAPER_WEIGHTS.clip
-v, t, total = train_toy(PAPER_WEIGHTS, seed)
+small = shrunk(weight_search.PAPER_WEIGHTS)
+shrinkage = small.clip / weight_search.PAPER_WEIGHTS.clip
+v, t, total = train_toy(weight_search.PAPER_WEIGHTS, seed)
 v_small, t_small, total_small = train_toy(small, seed)
 assert np.allclose(v, v_small, atol=1e-3), "AdamW trained another model"
 assert np.allclose(t, t_small, atol=1e-3), "AdamW trained another model"
@@ -313,7 +325,7 @@ assert np.isclose(total_small, shrinkage * total, rtol=1e-3), (
 )
 
 sgd = partial(torch.optim.SGD, lr=0.02)
-v, *_ = train_toy(PAPER_WEIGHTS, seed, sgd)
+v, *_ = train_toy(weight_search.PAPER_WEIGHTS, seed, sgd)
 v_small, *_ = train_toy(small, seed, sgd)
 assert not np.allclose(v, v_small, atol=1e-3), (
     "SGD trained the same model"
@@ -369,7 +381,7 @@ def best_so_far(
     def objective(trial):
         weights = {
             name: trial.suggest_float(name, *ends)
-            for name, ends in RANGES.items()
+            for name, ends in weight_search.RANGES.items()
         }
         return toy_objective(**weights)
 
@@ -398,7 +410,10 @@ for curves in (by_chance, by_tpe):
         "the best so far has fallen"
     )
 rng = np.random.default_rng(seed)
-drawn = {n: rng.uniform(*e, (5000, 40)) for n, e in RANGES.items()}
+drawn = {
+    n: rng.uniform(*e, (5000, 40))
+    for n, e in weight_search.RANGES.items()
+}
 best = np.maximum.accumulate(toy_objective(**drawn), axis=1)
 error = np.abs(by_chance.mean(axis=0) - best.mean(axis=0))
 allowed = 4 * best.std(axis=0) / np.sqrt(len(seeds))
@@ -455,7 +470,11 @@ def over_the_triangle(parts: int, seeds: range) -> pd.DataFrame:
             for toy_seed in seeds:
                 v, t, _ = train_toy(LossWeights(*shares), toy_seed)
                 rows.append(
-                    [*shares, toy_seed, np.mean(validation_mrr(v, t))]
+                    [
+                        *shares,
+                        toy_seed,
+                        np.mean(trainer.validation_mrr(v, t)),
+                    ]
                 )
     return pd.DataFrame(
         rows, columns=["bce", "supcon", "clip", "seed", "mrr"]
@@ -494,11 +513,16 @@ assert not found.drop(columns="mrr").duplicated().any(), (
 )
 for row in found.sample(2, random_state=seed).itertuples():
     weights = LossWeights(row.bce, row.supcon, row.clip)
-    direct = np.mean(validation_mrr(*train_toy(weights, row.seed)[:2]))
+    direct = np.mean(
+        trainer.validation_mrr(*train_toy(weights, row.seed)[:2])
+    )
     assert np.isclose(row.mrr, direct), (
         f"{weights}: {row.mrr}, not {direct}"
     )
-corner = {name: found[found[name] == 1]["mrr"].max() for name in RANGES}
+corner = {
+    name: found[found[name] == 1]["mrr"].max()
+    for name in weight_search.RANGES
+}
 clip_corner = found[found["clip"] == 1]["mrr"].min()
 assert clip_corner > corner["bce"], (
     "BCE alone retrieves as well as CLIP"

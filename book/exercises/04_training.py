@@ -30,14 +30,14 @@ import torch
 from scipy.stats import hypergeom
 from torch import Tensor, nn
 
-from cxr_mtl.base.files import read_json, read_table
-from cxr_mtl.data.splits import normalise_text
-from cxr_mtl.runs.run import Run
-from cxr_mtl.training.losses import (
+from cxr_mtl.base import read_json, read_table
+from cxr_mtl.data import splits
+from cxr_mtl.runs import Run
+from cxr_mtl.training import (
     clip_loss,
     supervised_contrastive_loss,
+    trainer,
 )
-from cxr_mtl.training.trainer import learning_rate_factor
 
 torch.set_num_threads(
     1
@@ -150,7 +150,9 @@ def rate(
 # %% tags=["check"]
 for total, fraction in [(100, 0.1), (7, 0.5), (30, 0.0)]:
     for step in range(1, total + 1):
-        expected = 3 * learning_rate_factor(step, total, fraction)
+        expected = 3 * trainer.learning_rate_factor(
+            step, total, fraction
+        )
         answer = rate(step, total, fraction, 3)
         assert answer is not None, "rate returns nothing"
         assert np.isclose(answer, expected), (
@@ -587,7 +589,7 @@ print("checkpoint: passed")
 def false_negatives(texts: list[str]) -> Tensor:
     """Which two different studies have one text: bool [n, n]."""
     ### BEGIN SOLUTION
-    normal = pd.Series(texts).map(normalise_text)
+    normal = pd.Series(texts).map(splits.normalise_text)
     codes = torch.tensor(pd.factorize(normal)[0])
     return (codes[:, None] == codes) & ~torch.eye(
         len(texts), dtype=bool
@@ -598,7 +600,7 @@ def false_negatives(texts: list[str]) -> Tensor:
 def expected_in_batch(texts: list[str], batch: int) -> float:
     """Mean number of pairs of equal text in a random batch."""
     ### BEGIN SOLUTION
-    times = pd.Series(texts).map(normalise_text).value_counts()
+    times = pd.Series(texts).map(splits.normalise_text).value_counts()
     pairs = (times * (times - 1) / 2).sum()
     # A given pair of studies is in a batch with this probability.
     both = batch * (batch - 1) / (len(texts) * (len(texts) - 1))
@@ -627,7 +629,9 @@ def masked_clip_loss(
 
 # %% tags=["check"]
 texts = list(train_studies["text"])
-codes = pd.factorize(train_studies["text"].map(normalise_text))[0]
+codes = pd.factorize(train_studies["text"].map(splits.normalise_text))[
+    0
+]
 size = config["batch_size"]
 rng = np.random.default_rng(seed)
 counts = []

@@ -27,14 +27,17 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm, permutation_test
 
-from cxr_mtl.base.files import read_json, read_table
-from cxr_mtl.evidence.bootstrap import Bootstrap
-from cxr_mtl.evidence.significance import paired_test
-from cxr_mtl.evidence.tables import reciprocal_ranks
-from cxr_mtl.retrieval import graded_metrics, metrics
-from cxr_mtl.retrieval.embeddings import stored_embeddings
-from cxr_mtl.retrieval.index import Index, fused_vectors, normalised
-from cxr_mtl.runs.run import Run
+from cxr_mtl.base import read_json, read_table
+from cxr_mtl.evidence import Bootstrap, paired_test, tables
+from cxr_mtl.retrieval import (
+    Index,
+    fused_vectors,
+    graded_metrics,
+    metrics,
+    normalised,
+    stored_embeddings,
+)
+from cxr_mtl.runs import Run
 
 faiss.omp_set_num_threads(1)  # The sets are small: threads would wait.
 
@@ -393,7 +396,7 @@ def bootstrap_interval(
 # 95 % bound on the share of misses is about $3/n$.
 
 # %% tags=["check"]
-values = reciprocal_ranks(*tuned, "image_to_text")
+values = tables.reciprocal_ranks(*tuned, "image_to_text")
 answer = bootstrap_interval(values, 4000, np.random.default_rng(seed))
 assert answer is not None, "bootstrap_interval returns nothing"
 book = Bootstrap(len(values), seed=seed).mean(values)
@@ -459,7 +462,8 @@ def exact_p(a: np.ndarray, b: np.ndarray) -> float:
 
 # %% tags=["check"]
 values, others = (
-    reciprocal_ranks(*model, "image_to_text") for model in (tuned, base)
+    tables.reciprocal_ranks(*model, "image_to_text")
+    for model in (tuned, base)
 )
 rng = np.random.default_rng(seed)
 for _ in range(3):

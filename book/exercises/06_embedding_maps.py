@@ -32,15 +32,16 @@ from sklearn.metrics import silhouette_score
 from sklearn.neighbors import kneighbors_graph
 from threadpoolctl import threadpool_limits
 
-from cxr_mtl.base.files import read_json, read_table
-from cxr_mtl.figures.common import embedding_maps, use_theme
-from cxr_mtl.retrieval.embeddings import stored_embeddings
-from cxr_mtl.retrieval.index import fused_vectors, normalised
-from cxr_mtl.retrieval.maps import (
+from cxr_mtl.base import read_json, read_table
+from cxr_mtl.figures import embedding_maps, use_theme
+from cxr_mtl.retrieval import (
     embedding_map,
-    neighbour_label_accuracy,
+    fused_vectors,
+    maps,
+    normalised,
+    stored_embeddings,
 )
-from cxr_mtl.runs.run import Run
+from cxr_mtl.runs import Run
 
 # The sets are small: threads would wait for each other.
 threadpool_limits(1)
@@ -154,7 +155,7 @@ def label_accuracy(distances: np.ndarray, labels: np.ndarray) -> float:
 
 # %% tags=["check"]
 in_space = label_accuracy(cdist(fused, fused, "cosine"), labels)
-expected = neighbour_label_accuracy(fused, labels)
+expected = maps.neighbour_label_accuracy(fused, labels)
 assert in_space is not None, "label_accuracy returns nothing"
 # Distances that differ by rounding alone may swap two neighbours.
 tolerance = 1.5 / len(labels)

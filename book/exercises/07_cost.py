@@ -26,14 +26,15 @@ from timm.models.vision_transformer import VisionTransformer
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from cxr_mtl.base.files import read_json, read_table
-from cxr_mtl.base.records import find_record
-from cxr_mtl.bench.costs import block_multiply_adds
-from cxr_mtl.models.backbones import load_backbone
-from cxr_mtl.models.features import tokenise
-from cxr_mtl.models.single_query import Projections, attend
-from cxr_mtl.models.token_layout import Layout
-from cxr_mtl.runs.run import Run
+from cxr_mtl.base import find_record, read_json, read_table
+from cxr_mtl.bench import block_multiply_adds
+from cxr_mtl.models import (
+    features,
+    load_backbone,
+    single_query,
+    token_layout,
+)
+from cxr_mtl.runs import Run
 
 
 def counted_flops(function, *arguments):
@@ -58,7 +59,7 @@ backbone = load_backbone(
     read_json(run / "models.json")["fine_tuned_from"]["source"]
 )
 texts = list(read_table(run / "studies.parquet")["text"])
-ids, lengths = tokenise(backbone, texts)
+ids, lengths = features.tokenise(backbone, texts)
 context = ids.shape[1]
 measured = run.results("07_cost")
 
@@ -98,7 +99,9 @@ def store_bytes(lengths, width, bytes_per_value):
 # %% tags=["check"]
 for dtype, size in ((torch.float32, 4), (torch.bfloat16, 2)):
     for width in (64, 768):
-        allocated = sum(Layout(lengths, width, dtype).sizes.values())
+        allocated = sum(
+            token_layout.Layout(lengths, width, dtype).sizes.values()
+        )
         assert store_bytes(lengths, width, size) == allocated, (
             f"width {width}, {dtype}: the library has {allocated:,}"
         )
@@ -387,8 +390,8 @@ for heads in (1, 2, 4):
         ordinarily(*inputs, heads),
     )
     q, z, W_K, W_V, b_V = inputs
-    library = attend(
-        q[None], z[None], Projections(W_K, W_V, b_V, heads)
+    library = single_query.attend(
+        q[None], z[None], single_query.Projections(W_K, W_V, b_V, heads)
     )[0]
     weights = torch.randn(d, generator=generator, dtype=torch.float64)
     for value in (expected, library):

@@ -27,17 +27,15 @@ from scipy.integrate import quad
 from scipy.stats import binom, binomtest, norm
 from sklearn.metrics import ndcg_score
 
-from cxr_mtl.base.files import read_json, read_table
-from cxr_mtl.evidence.bootstrap import Bootstrap
-from cxr_mtl.evidence.significance import (
-    holm,
-    most_favourable_p,
-    paired_test,
+from cxr_mtl.base import read_json, read_table
+from cxr_mtl.evidence import Bootstrap, paired_test, significance
+from cxr_mtl.retrieval import (
+    graded_metrics,
+    metrics,
+    normalised,
+    stored_embeddings,
 )
-from cxr_mtl.retrieval import graded_metrics, metrics
-from cxr_mtl.retrieval.embeddings import stored_embeddings
-from cxr_mtl.retrieval.index import normalised
-from cxr_mtl.runs.run import Run
+from cxr_mtl.runs import Run
 
 # %% tags=["parameters"]
 run_dir: str = "runs/demo"  # folder of this run
@@ -283,7 +281,9 @@ for p in (
     assert np.allclose(adjusted(p), by_closed_testing(p)), (
         f"{p}: over all sets it is {by_closed_testing(p)}"
     )
-    assert np.allclose(adjusted(p), holm(p)), "the library differs"
+    assert np.allclose(adjusted(p), significance.holm(p)), (
+        "the library differs"
+    )
 print("ex-08-holm: passed")
 
 # %% [markdown]
@@ -337,7 +337,7 @@ for agreement in (0.2, 0.6, 1.0):
     assert np.isclose(mcnemar(a, b), far.mean()), (
         f"over all {len(signs)} assignments of signs p is {far.mean()}"
     )
-    bound = most_favourable_p(a.mean(), b.mean(), 12)
+    bound = significance.most_favourable_p(a.mean(), b.mean(), 12)
     assert mcnemar(a, b) >= bound - 1e-12, "below the chapter's bound"
 hits = {
     name: (s >= s[own, own][:, None]).sum(axis=1) <= 10

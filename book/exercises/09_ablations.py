@@ -27,23 +27,14 @@ from typing import Literal
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from scipy.integrate import quad
 from scipy.stats import norm, t
 
-from cxr_mtl.ablations.evaluation import study_mrr
-from cxr_mtl.ablations.training_runs import interpolated
-from cxr_mtl.base.files import read_json, read_table
-from cxr_mtl.evidence.significance import (
-    holm,
-    seed_and_test_spread,
-    seed_band,
-)
-from cxr_mtl.models.backbones import load_backbone
-from cxr_mtl.models.features import compute_features, pick_device
-from cxr_mtl.models.last_layer import LastLayer, freeze
-from cxr_mtl.runs.run import Run
-from cxr_mtl.training.trainer import embed_rows
+from cxr_mtl.ablations import evaluation, training_runs
+from cxr_mtl.base import read_json
+from cxr_mtl.evidence import significance
+from cxr_mtl.runs import Run
+from cxr_mtl.training import embed_rows, fine_tuned, prepare_training
 
 # %% tags=["parameters"]
 run_dir: str = "runs/demo"  # folder of this run
@@ -61,31 +52,15 @@ device: Literal["auto", "cpu", "cuda"] = (
 
 # %%
 run = Run(run_dir)
-device = pick_device(device)
-studies = read_table(run / "studies.parquet")
-backbone = load_backbone(
-    read_json(run / "models.json")["fine_tuned_from"]["source"]
-)
 blocks = read_json(run / "fine_tuned" / "fine_tuned.json")[
     "unfrozen_blocks"
 ]
-features = compute_features(
-    backbone,
-    studies,
-    blocks,
-    Path(cache_dir),
-    precision=feature_precision,
-    device=device,
+setup = prepare_training(
+    run.path, Path(cache_dir), blocks, feature_precision, device
 )
-freeze(backbone.model.cpu(), blocks)
-start = LastLayer(backbone.model, blocks)
-trained = {
-    name.removeprefix("backbone."): tensor
-    for name, tensor in load_file(
-        run / "fine_tuned" / "weights.safetensors"
-    ).items()
-    if name.startswith("backbone.")
-}
+start, features, studies = setup.start, setup.features, setup.studies
+device = setup.device
+trained = fine_tuned.trained_weights(run / "fine_tuned")
 ablations = run.results("09_ablations")
 
 # %% [markdown]
@@ -121,7 +96,7 @@ def band_of_two(a, b):
 
 # %% tags=["check"]
 for a, b in [(0.061, 0.058), (0.5, 0.5), (1.0, 3.0)]:
-    library = seed_band(float(np.std([a, b], ddof=1)), 2)
+    library = significance.seed_band(float(np.std([a, b], ddof=1)), 2)
     assert np.isclose(band_of_two(a, b), library), (
         f"the library: {library}"
     )
@@ -195,7 +170,7 @@ if len(mrr) > 1:
     sd = float(np.std(mrr, ddof=1))
     print(f"strict MRR of {len(mrr)} seeds: {np.round(mrr, 4)}")
     print(f"best of them expected {expected_best(len(mrr)) * sd:+.4f}")
-    print(f"seed band {seed_band(sd, len(mrr)):.4f}")
+    print(f"seed band {significance.seed_band(sd, len(mrr)):.4f}")
 print("ex-09-best: passed")
 
 # %% [markdown]
@@ -245,7 +220,9 @@ before = {
 }
 for alpha in (0.0, 0.3, 1.0):
     ours = mix(start.weights(), trained, alpha)
-    library = interpolated(start, trained, alpha).weights()
+    library = training_runs.interpolated(
+        start, trained, alpha
+    ).weights()
     torch.testing.assert_close(
         ours, library, msg=f"wrong for alpha {alpha}"
     )
@@ -316,7 +293,7 @@ def false_alarms(variants, repeats, rng):
     values = rng.normal(size=(repeats, variants))
     baseline = rng.normal(size=(repeats, 1))
     p = 2 * norm.sf(np.abs(values - baseline) / math.sqrt(2))
-    corrected = np.array([holm(row) for row in p])
+    corrected = np.array([significance.holm(row) for row in p])
     alarms = [(values < 0.05).any(axis=1) for values in (p, corrected)]
     return alarms[0].mean(), alarms[1].mean()
     ### END SOLUTION
@@ -389,9 +366,11 @@ def mrr_of(alpha, part):
     """Strict MRR of both directions on a part of the split."""
     ### BEGIN SOLUTION
     rows = torch.from_numpy(np.flatnonzero(studies["split"] == part))
-    mixed = interpolated(start, trained, alpha).to(device)
+    mixed = training_runs.interpolated(start, trained, alpha).to(device)
     return float(
-        study_mrr(*embed_rows(mixed, features, rows, device)).mean()
+        evaluation.study_mrr(
+            *embed_rows(mixed, features, rows, device)
+        ).mean()
     )
     ### END SOLUTION
 
@@ -505,7 +484,7 @@ for _ in range(300):
     )
     estimates.append(variances(x))
     a, b, e = estimates[-1]
-    seed_sd, test_sd = seed_and_test_spread(x)
+    seed_sd, test_sd = significance.seed_and_test_spread(x)
     assert np.isclose(seed_sd**2, a + e / queries), (
         "not the library's seed SD"
     )

@@ -29,16 +29,12 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.metrics import log_loss, precision_score, roc_auc_score
 from sklearn.naive_bayes import BernoulliNB
 
-from cxr_mtl.base.files import read_json, read_table
-from cxr_mtl.base.records import find_record
-from cxr_mtl.classifier.evaluation import (
-    expected_calibration_error,
-    logits_of,
-)
-from cxr_mtl.models.backbones import load_backbone
-from cxr_mtl.retrieval.embeddings import stored_embeddings
-from cxr_mtl.runs.run import Run
-from cxr_mtl.training.fine_tuned import load_fine_tuned
+from cxr_mtl.base import find_record, read_json, read_table
+from cxr_mtl.classifier import evaluation, logits_of
+from cxr_mtl.models import load_backbone
+from cxr_mtl.retrieval import stored_embeddings
+from cxr_mtl.runs import Run
+from cxr_mtl.training import load_fine_tuned
 
 # %% tags=["parameters"]
 run_dir: str = "runs/demo"  # folder of this run
@@ -241,7 +237,7 @@ def calibrated(rng, n):
 rng = np.random.default_rng(0)
 for n in (10, 50, 400):
     p, y = calibrated(rng, n)
-    library = expected_calibration_error(p, y)
+    library = evaluation.expected_calibration_error(p, y)
     assert np.isclose(ece(p, y), library), f"the library has {library}"
 assert np.isclose(ece(np.arange(20) / 1000, np.ones(20)), 1 - 0.0095)
 for n in (400, 4000):
@@ -249,9 +245,11 @@ for n in (400, 4000):
     assert mean > 0
     print(f"perfectly calibrated, {n} studies: {mean:.3f} on average")
 p = expit(logits)
-of_head = expected_calibration_error(p, labels)
+of_head = evaluation.expected_calibration_error(p, labels)
 by_chance = [
-    expected_calibration_error(p, (rng.random(len(p)) < p).astype(int))
+    evaluation.expected_calibration_error(
+        p, (rng.random(len(p)) < p).astype(int)
+    )
     for _ in range(200)
 ]
 print(f"this run's head: {of_head:.3f}")

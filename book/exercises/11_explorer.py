@@ -28,11 +28,10 @@ import numpy as np
 from scipy.stats import rankdata, skew
 from sklearn.neighbors import NearestNeighbors
 
-from cxr_mtl.base.files import read_json
-from cxr_mtl.evidence.tables import reciprocal_ranks
-from cxr_mtl.retrieval.embeddings import stored_embeddings
-from cxr_mtl.retrieval.index import normalised
-from cxr_mtl.runs.run import Run
+from cxr_mtl.base import read_json
+from cxr_mtl.evidence import tables
+from cxr_mtl.retrieval import normalised, stored_embeddings
+from cxr_mtl.runs import Run
 
 # %% tags=["parameters"]
 run_dir: str = "runs/demo"  # folder of this run
@@ -193,7 +192,7 @@ def expected_best(values, tries):
     ### END SOLUTION
 
 
-found = reciprocal_ranks(v, t, "image_to_text")
+found = tables.reciprocal_ranks(v, t, "image_to_text")
 for tries in (1, min(3, k), k):
     print(f"best of {tries}: {expected_best(found, tries):.3f}")
 

@@ -9,11 +9,12 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from cxr_mtl.base.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd  # at run time only where a table is read: the command line starts without
 
 
 def sha256_of_file(path: Path | str) -> str:
@@ -92,18 +93,20 @@ def read_json(path: Path | str) -> Any:
         raise InputError(f"{path} is not valid JSON ({error}): delete it and run again") from error
 
 
-def write_table(path: Path | str, table: pd.DataFrame) -> None:
+def write_table(path: Path | str, table: "pd.DataFrame") -> None:
     """Write a table as Parquet, whole or not at all."""
     with write_beside(path) as beside:
         table.to_parquet(beside, index=False)
 
 
-def read_table(path: Path | str) -> pd.DataFrame:
+def read_table(path: Path | str) -> "pd.DataFrame":
     """Read a Parquet table.
 
     Raises:
         InputError: the file is missing or damaged.
     """
+    import pandas as pd
+
     try:
         return pd.read_parquet(path)
     except FileNotFoundError:
@@ -114,7 +117,7 @@ def read_table(path: Path | str) -> pd.DataFrame:
         ) from error
 
 
-def read_csv(path: Path | str, columns: list[str]) -> pd.DataFrame:
+def read_csv(path: Path | str, columns: list[str]) -> "pd.DataFrame":
     """Read a UTF-8 CSV with a header; every value stays text, an empty field is "".
 
     Returns:
@@ -151,6 +154,8 @@ def read_csv(path: Path | str, columns: list[str]) -> pd.DataFrame:
             )
     if not rows:
         raise InputError(f"{path} has no rows: add at least one under its header")
+    import pandas as pd
+
     lines, values = zip(*rows, strict=True)
     return pd.DataFrame(values, index=lines, columns=header, dtype=str)
 

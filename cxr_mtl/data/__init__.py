@@ -1,1 +1,23 @@
-"""data"""
+"""From a collection to a study table: one image, one text and one label a study, and its split.
+
+The reports of Open-I come with the installed package torchxrayvision; images are the reader's.
+
+>>> from cxr_mtl.data import report_text
+>>> report_text("The lungs are  clear.", "No acute disease.", "findings+impression", "keep")
+'The lungs are clear. No acute disease.'
+"""
+
+from cxr_mtl.data.dataset import load_dataset
+from cxr_mtl.data.openi import read_reports
+from cxr_mtl.data.splits import split_studies
+from cxr_mtl.data.studies import label_of, report_text
+from cxr_mtl.data.views import read_views
+
+__all__ = [
+    "label_of",
+    "load_dataset",
+    "read_reports",
+    "read_views",
+    "report_text",
+    "split_studies",
+]

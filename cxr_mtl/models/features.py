@@ -1,6 +1,7 @@
 """The frozen part of a backbone, computed once per image and per report and kept on disk."""
 
 import os
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -197,14 +198,21 @@ def embed(
 
     Shapes: two float32 arrays [studies, dim], not normalised.
     """
+    paths, texts = list(studies["image"]), list(studies["text"])
     model = backbone.model.to(device).eval()
-    texts, images = list(studies["text"]), list(studies["image"])
-    embedded: tuple[list[Tensor], list[Tensor]] = ([], [])
+    images = _in_batches(
+        lambda rows: model.encode_image(load_images(backbone, rows).to(device)), paths
+    )
+    return images, embed_texts(backbone, texts, device)
+
+
+def embed_texts(backbone: Backbone, texts: Sequence[str], device: str = "cpu") -> np.ndarray:
+    """Text embeddings by the whole, unmodified text tower, float32 [texts, dim], not normalised."""
+    model = backbone.model.to(device).eval()
+    return _in_batches(lambda rows: model.encode_text(backbone.tokenize(rows).to(device)), texts)
+
+
+def _in_batches(encode: Callable[[Sequence[str]], Tensor], inputs: Sequence[str]) -> np.ndarray:
+    starts = range(0, len(inputs), BATCH)
     with torch.inference_mode():
-        for start in range(0, len(studies), BATCH):
-            rows = slice(start, start + BATCH)
-            pixels = load_images(backbone, images[rows]).to(device)
-            embedded[0].append(model.encode_image(pixels).float().cpu())
-            tokens = backbone.tokenize(texts[rows]).to(device)
-            embedded[1].append(model.encode_text(tokens).float().cpu())
-    return torch.cat(embedded[0]).numpy(), torch.cat(embedded[1]).numpy()
+        return torch.cat([encode(inputs[i : i + BATCH]).float().cpu() for i in starts]).numpy()

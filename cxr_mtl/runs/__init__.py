@@ -1,1 +1,17 @@
-"""runs"""
+"""Runs: the chapters executed with parameters, each stage fresh or told why not.
+
+A run is a folder; every stage leaves its numbers there as records.
+
+>>> import tempfile
+>>> from cxr_mtl.runs import Run
+>>> run = Run(tempfile.mkdtemp())
+>>> run.write_results("05_retrieval", [{"metric": "mrr", "value": 0.5}])
+>>> run.results("05_retrieval")
+[{'metric': 'mrr', 'value': 0.5}]
+"""
+
+from cxr_mtl.runs.run import Run
+
+__all__ = [
+    "Run",
+]

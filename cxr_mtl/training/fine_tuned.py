@@ -59,5 +59,10 @@ def load_fine_tuned(folder: Path, backbone: Backbone) -> tuple[Backbone, FusionH
     return replace(backbone, source=str(folder), key=about["key"]), head
 
 
+def trained_weights(folder: Path) -> dict[str, Tensor]:
+    """The fine-tuned tensors of the last layer, named as in `LastLayer.weights()`."""
+    return _under("backbone.", load_file(folder / "weights.safetensors"))
+
+
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, torch.Tensor]:
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}

@@ -7,7 +7,7 @@ import torch
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.bench.costs import Setting
-from cxr_mtl.bench.precision import (
+from cxr_mtl.bench.rounding import (
     REFERENCE,
     embedding_errors,
     embeddings_by_path,
