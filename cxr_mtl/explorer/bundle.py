@@ -138,7 +138,7 @@ def write_bundle(
         test: the test studies (`study`, `image`, `label`, `text`), in the order of the embeddings.
         models: entries of `model_entry`.
         tower: the ONNX file of a text tower, if the page shall read typed reports.
-        text_tower: the model's name and its tokenizer (`text_onnx.tokenizer_card`), with `tower`.
+        text_tower: with `tower`, the model's name and its `text_tower_onnx.tokenizer_card`.
         examples: entries of `typed_queries.typed_examples`.
 
     Raises:

@@ -1,7 +1,7 @@
-"""onnxruntime-web for the pages: checked, and read from its npm package without unpacking it.
+"""Classic scripts, all that a page opened from disk may load: any value, and onnxruntime-web.
 
-The package is under the MIT licence. Browsers run a page from disk only with classic scripts, so
-the WebAssembly module and the glue it needs become strings of one such script.
+The package, under the MIT licence, is checked and read without unpacking it; its WebAssembly module
+and the glue that this needs become strings of one script.
 """
 
 import base64
@@ -48,6 +48,19 @@ def write_runtime(folder: Path, tarball: Path = TARBALL, integrity: str = INTEGR
     (folder / RUNTIME).write_text(assignment("CXR_ORT", runtime), encoding="ascii")
 
 
+def assignment(variable: str, value: Any) -> str:
+    """A script that sets `window.<variable>` to a JSON value, in ASCII.
+
+    No text in the value can end a script element, also where the script is put inside a page.
+
+    Raises:
+        ValueError: the value holds NaN or infinity.
+    """
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    escaped = text.replace("<", r"\u003c")
+    return f"window.{variable} = {escaped};\n"
+
+
 def _members(tarball: Path, integrity: str) -> list[bytes]:
     again = f"fetch it again with `npm pack onnxruntime-web@{VERSION}` into {tarball.parent}"
     try:
@@ -65,16 +78,3 @@ def _members(tarball: Path, integrity: str) -> list[bytes]:
             ]
         except KeyError as error:
             raise InputError(f"{tarball} lacks a file ({error.args[0]}): {again}") from error
-
-
-def assignment(variable: str, value: Any) -> str:
-    """A script that sets `window.<variable>` to a JSON value, in ASCII.
-
-    No text in the value can end a script element, also where the script is put inside a page.
-
-    Raises:
-        ValueError: the value holds NaN or infinity.
-    """
-    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    escaped = text.replace("<", r"\u003c")
-    return f"window.{variable} = {escaped};\n"

@@ -1,7 +1,7 @@
-"""Chapters as notebooks that install everything themselves, for Colab and Binder."""
+"""Chapters as notebooks that install everything themselves, opened by links at Colab and Binder."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from copy import deepcopy
 from pathlib import Path
 
@@ -14,8 +14,11 @@ from cxr_mtl.base.files import write_beside
 from cxr_mtl.base.fingerprints import has_tag
 from cxr_mtl.runs.driver import Plan, plan
 from cxr_mtl.runs.parameters import write_parameters
-from cxr_mtl.runs.stages import EXERCISES, Chapter, upstream
+from cxr_mtl.runs.stages import EXERCISES, upstream
 
+REPOSITORY_VARIABLE = "CXR_MTL_REPOSITORY"
+BRANCH = "notebooks"
+"""The branch of the repository that holds what `write_notebooks` writes."""
 ENVIRONMENT = Path("environment.yml")
 
 _WRITTEN = re.compile(rf"({EXERCISES}/)?[0-9]{{2}}_[^/]+\.ipynb|{re.escape(ENVIRONMENT.name)}")
@@ -44,8 +47,8 @@ def write_notebooks(folder: Path, repository: str) -> list[Path]:
     """Write each chapter and its exercises as a notebook with the values of the profile `demo`.
 
     The first cell clones the repository, installs it and runs the chapters that are needed, in
-    their order. Beside them lies `environment.yml` for Binder, which has no
-    GPU: FAISS is the one for processors.
+    their order. Beside them lies `environment.yml` for Binder, which has no GPU: FAISS is the one
+    for processors.
 
     Args:
         folder: written beside and renamed; what it held is replaced, if that were such notebooks.
@@ -53,7 +56,7 @@ def write_notebooks(folder: Path, repository: str) -> list[Path]:
 
     Raises:
         InputError: the repository is not written so, `folder` holds something else, or as in
-            `book.plan`.
+            `driver.plan`.
     """
     check_repository(repository)
     _refuse_other_files(folder)
@@ -67,46 +70,6 @@ def write_notebooks(folder: Path, repository: str) -> list[Path]:
         without_gpu = packages.replace("- faiss-gpu", "- faiss-cpu")
         (beside / ENVIRONMENT.name).write_text(without_gpu, encoding="utf-8")
     return [folder / f"{chapter.name}.ipynb" for chapter, _ in chapters]
-
-
-def _refuse_other_files(folder: Path) -> None:
-    """Refuse to replace what `write_notebooks` has not written."""
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file: name a folder for the notebooks")
-    for path in folder.rglob("*"):
-        name = path.relative_to(folder).as_posix()
-        if path.is_file() and not _WRITTEN.fullmatch(name):
-            raise InputError(
-                f"{folder} holds {name} and would be replaced as a whole: "
-                "name a new folder, or the one of earlier notebooks"
-            )
-
-
-def _notebooks(chapters: Plan, repository: str) -> Iterable[tuple[NotebookNode, str]]:
-    everything = [chapter for chapter, _ in chapters]
-    for chapter, values in chapters:
-        notebook = deepcopy(chapter.notebook)
-        for cell in notebook.cells:
-            if has_tag(cell, "parameters"):
-                cell.source = write_parameters(cell.source, values)
-        notebook.cells.insert(0, _first_cell(chapter, everything, repository))
-        for key in set(notebook.metadata) - {"kernelspec"}:
-            del notebook.metadata[key]
-        nbformat.validate(notebook)
-        yield notebook, chapter.name
-
-
-def _first_cell(chapter: Chapter, chapters: Sequence[Chapter], repository: str) -> NotebookNode:
-    needed = upstream(chapter.name, chapters)
-    source = FIRST_CELL.format(
-        repository=repository, name=repository.partition("/")[2], needed=needed
-    )
-    return new_code_cell(source)
-
-
-REPOSITORY_VARIABLE = "CXR_MTL_REPOSITORY"
-BRANCH = "notebooks"
-"""The branch of the repository that holds what `launch.write_notebooks` writes."""
 
 
 def check_repository(repository: str) -> None:
@@ -132,3 +95,35 @@ def launch_links(repository: str, stage: str) -> dict[str, str]:
         "Colab": f"https://colab.research.google.com/github/{repository}/blob/{BRANCH}"
         f"/{stage}.ipynb",
     }
+
+
+def _refuse_other_files(folder: Path) -> None:
+    """Refuse to replace what `write_notebooks` has not written."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file: name a folder for the notebooks")
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and not _WRITTEN.fullmatch(name):
+            raise InputError(
+                f"{folder} holds {name} and would be replaced as a whole: "
+                "name a new folder, or the one of earlier notebooks"
+            )
+
+
+def _notebooks(chapters: Plan, repository: str) -> Iterable[tuple[NotebookNode, str]]:
+    everything = [chapter for chapter, _ in chapters]
+    for chapter, values in chapters:
+        notebook = deepcopy(chapter.notebook)
+        for cell in notebook.cells:
+            if has_tag(cell, "parameters"):
+                cell.source = write_parameters(cell.source, values)
+        first_cell = FIRST_CELL.format(
+            repository=repository,
+            name=repository.partition("/")[2],
+            needed=upstream(chapter.name, everything),
+        )
+        notebook.cells.insert(0, new_code_cell(first_cell))
+        for key in set(notebook.metadata) - {"kernelspec"}:
+            del notebook.metadata[key]
+        nbformat.validate(notebook)
+        yield notebook, chapter.name

@@ -1,4 +1,4 @@
-"""Sphinx extension of the book: outputs of a run, numbers from its results, offline pages.
+"""Sphinx extension of the book: pages from a run's outputs and numbers, for readers offline too.
 
 The run is `runs/<cxr_mtl_run>`, by default the one named by the variable `CXR_MTL_RUN`, else
 `demo`. It is compared with the run `cxr_mtl_reference` (`CXR_MTL_REFERENCE`, else `demo`), and
@@ -6,6 +6,9 @@ chapters can be opened elsewhere where `cxr_mtl_repository` (`CXR_MTL_REPOSITORY
 repository at GitHub.
 """
 
+import importlib.util
+import re
+import shutil
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -24,12 +27,18 @@ from cxr_mtl.pages.directives import (
     RunFigure,
 )
 from cxr_mtl.pages.edition import add_config_values, edition_of
-from cxr_mtl.pages.html_repairs import copy_mathjax, mend_pages, use_local_mathjax
 from cxr_mtl.runs.against_reference import COMPARE_PAGE, write_compare_page
 from cxr_mtl.runs.manifest import Record
 
 PHANTOM_BANNER = "Demo edition: the images are drawn phantoms, not radiographs"
 STAND_INS = "the baselines are small stand-ins trained on this machine, not BiomedCLIP or CLIP"
+
+# What MathJax reads beside its main file; the rest of the package is other output formats.
+_MATHJAX_FILES = ("tex-mml-chtml.js", "input/tex/extensions", "output/chtml/fonts/woff-v2")
+
+_FONT_PRELOAD = re.compile(r'<link rel="preload" as="font"[^>]*>\s*')
+_EMPTY_HEADER = re.compile(r"<th( [^>]*)?>(?:&nbsp;|\s|<p></p>)*</th>")
+_SIDEBAR_SUMMARY = re.compile(r"<summary>(?=<span class=\"toctree-toggle\")")
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -40,12 +49,9 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("parameters", ParameterTable)
     app.add_directive("edition", EditionTable)
     app.add_directive("run-figure", RunFigure)
-    app.connect("config-inited", use_local_mathjax)
-    app.connect("config-inited", _set_banner)
+    app.connect("config-inited", _configure)
     app.connect("source-read", read_page)
-    app.connect("build-finished", copy_mathjax)
-    app.connect("build-finished", mend_pages)
-    app.connect("build-finished", _write_compare_page)
+    app.connect("build-finished", _finish)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -64,17 +70,52 @@ def banner(records: Iterable[Record]) -> str | None:
     return ", and ".join(filter(None, [PHANTOM_BANNER, stand_ins])) + "."
 
 
-def _set_banner(app: Sphinx, config: Config) -> None:
+def mend(page: str) -> str:
+    """A page's HTML mended for readers offline and with screen readers.
+
+    Browsers refuse the theme's preloads of icon fonts from `file://`, with an error in the console;
+    its icons do not use them. pandas heads its index with empty `th`, which become cells. The
+    theme's toggles of the contents have no name and get one. docutils gives citations a role that
+    ARIA has deprecated, inside a list that may not hold it: both roles go.
+    """
+    page = _FONT_PRELOAD.sub("", page)
+    page = _EMPTY_HEADER.sub(r"<td\1></td>", page)
+    page = _SIDEBAR_SUMMARY.sub('<summary aria-label="pages of this part">', page)
+    page = page.replace(' role="doc-biblioentry"', "")
+    return page.replace('<div role="list" class="citation-list">', '<div class="citation-list">')
+
+
+def _configure(app: Sphinx, config: Config) -> None:
+    """Let pages load the MathJax that lies beside them, and say of which edition they are."""
+    config.mathjax_path = "mathjax/tex-mml-chtml.js"
     states = edition_of(app).states.values()
     announcement = banner(state.record for state in states if state.record)
     if announcement:
         config.html_theme_options["announcement"] = announcement
 
 
-def _write_compare_page(app: Sphinx, error: Exception | None) -> None:
+def _finish(app: Sphinx, error: Exception | None) -> None:
+    """Put MathJax beside the pages, mend all of them, and write the comparison of two runs."""
     if error or app.builder.format != "html":
         return
-    comparison, folder = edition_of(app).comparison, Path(app.outdir)
+    folder = Path(app.outdir)
+    _copy_mathjax(folder / "_static/mathjax")
+    for page in folder.rglob("*.html"):
+        page.write_text(mend(page.read_text("utf-8")), "utf-8")
+    comparison = edition_of(app).comparison
     (folder / COMPARE_PAGE).unlink(missing_ok=True)  # of an earlier build in the same folder
     if comparison:
         write_compare_page(comparison, folder)
+
+
+def _copy_mathjax(folder: Path) -> None:
+    """Copy MathJax from the installed package."""
+    spec = importlib.util.find_spec("sphinx-mathjax-offline")
+    installed = Path(spec.submodule_search_locations[0]) / "static/mathjax"
+    for name in _MATHJAX_FILES:
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if (installed / name).is_dir():
+            shutil.copytree(installed / name, target, dirs_exist_ok=True)
+        else:
+            shutil.copyfile(installed / name, target)

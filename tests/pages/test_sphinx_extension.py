@@ -16,7 +16,7 @@ from cxr_mtl.base.fingerprints import digest
 from cxr_mtl.pages.build import PagesError, build_html
 from cxr_mtl.pages.directives import NumberRole
 from cxr_mtl.pages.edition import Edition
-from cxr_mtl.pages.sphinx_extension import PHANTOM_BANNER, STAND_INS, banner
+from cxr_mtl.pages.sphinx_extension import PHANTOM_BANNER, STAND_INS, banner, mend
 from cxr_mtl.runs.run import Run
 from cxr_mtl.runs.stages import executed_copy, read_chapters, stage_parts
 
@@ -313,3 +313,30 @@ def test_a_failed_build_names_the_fault_and_keeps_the_old_pages(site, monkeypatc
     stale = text_of(refused_site, "05_retrieval")
     assert "05_retrieval is stale: results/05_retrieval.json was changed since." in stale
     assert "42 outcomes" not in stale
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('<th class="blank level0" >&nbsp;</th>', '<td class="blank level0" ></td>'),
+        ("<th></th>", "<td></td>"),
+        ('<link rel="preload" as="font" href="a.woff2">\n<p>', "<p>"),
+        (
+            '<summary><span class="toctree-toggle" role="presentation">',
+            '<summary aria-label="pages of this part"><span class="toctree-toggle" '
+            'role="presentation">',
+        ),
+        (
+            '<div role="list" class="citation-list">\n<div class="citation" id="a" '
+            'role="doc-biblioentry">',
+            '<div class="citation-list">\n<div class="citation" id="a">',
+        ),
+    ],
+)
+def test_what_has_no_name_or_a_wrong_role_is_mended(before, after):
+    assert mend(before) == after
+
+
+@pytest.mark.parametrize("html", ["<th>metric</th>", "<summary>Solution</summary>", "<td></td>"])
+def test_what_is_well_stays_as_it_is(html):
+    assert mend(html) == html
