@@ -235,11 +235,11 @@ print("ex-01-views: passed")
 # the training part as well. A model may have learnt them by heart: the reports leak.
 #
 # Write `split_together(texts, test_share, seed)`: a list of "train" and "test", one for each text, such
-# that studies of equal `normalise_text` are in the same part. The test part has at most
+# that studies of equal `splits.normalise_text` are in the same part. The test part has at most
 # `test_share` of the studies, and lacks fewer than the largest group has. The same seed gives
 # the same split.
 #
-# The cell below your solution measures what leaks, with `duplicates_across_parts`.
+# The cell below your solution measures what leaks, with `splits.duplicates_across_parts`.
 # ```
 
 # %% [markdown]
@@ -323,7 +323,7 @@ print("ex-01-split: passed")
 # *No acute disease* and *No acute disease is seen* are not, yet nothing in an image says which of the two
 # was written.
 #
-# Take a report as the set of its words after `normalise_text`, split at white space. Two reports $A$ and
+# Take a report as the set of its words after `splits.normalise_text`, split at white space. Two reports $A$ and
 # $B$ have the Jaccard similarity $|A \cap B| / |A \cup B|$. If a query's report has $n$ reports in the
 # collection (itself included) with a similarity of at least `threshold`, count the exact match as found
 # with probability $1/n$, as if the $n$ could not be told apart.

@@ -260,7 +260,7 @@ print("log-uniform: passed")
 # meets the lower end of its range.
 #
 # Write `shrunk(weights)`, which returns the smallest multiple of a `LossWeights` that still lies
-# within `RANGES` (a dictionary from `bce`, `supcon` and `clip` to a lower and an upper end). The
+# within `weight_search.RANGES` (a dictionary from `bce`, `supcon` and `clip` to a lower and an upper end). The
 # check trains the toy with both and compares the embeddings and the losses, then does the same with
 # plain gradient descent. Predict both outcomes first.
 # ```
@@ -358,7 +358,7 @@ def toy_objective(bce, supcon, clip):
 # `toy_objective`, above, stands for a training: it is 1 where the three weights have certain ratios,
 # and falls away from there.
 #
-# Write `best_so_far(sampler, trials)`, which maximises `toy_objective` over `RANGES` in an Optuna
+# Write `best_so_far(sampler, trials)`, which maximises `toy_objective` over `weight_search.RANGES` in an Optuna
 # study with that sampler and returns the highest value after each trial, a NumPy array [trials]
 # that never falls. The check runs both samplers with ten seeds; random search must agree with the
 # expectation of the maximum of so many draws, and TPE must end above it on average.
@@ -449,7 +449,7 @@ print("random search against TPE: passed")
 # Write `over_the_triangle(parts, seeds)`. It trains the toy at every point whose weights are
 # multiples of 1/`parts` and sum to 1, corners and edges included, with every seed, and returns a
 # table with a row for each and the columns `bce`, `supcon`, `clip`, `seed` and `mrr`: the mean of
-# the two directions of `validation_mrr` on the embeddings that `train_toy` returns. Then answer the
+# the two directions of `trainer.validation_mrr` on the embeddings that `train_toy` returns. Then answer the
 # questions from the table.
 # ```
 

@@ -566,7 +566,7 @@ print("checkpoint: passed")
 # own. Count how often this happens, and repair the loss.
 #
 # 1. Write `false_negatives(texts)`: a boolean tensor [n, n], true where two *different* studies have
-#    the same text after `normalise_text`.
+#    the same text after `splits.normalise_text`.
 # 2. Write `expected_in_batch(texts, batch)`: how many pairs of studies with equal text a random
 #    batch of that size holds on average. Count every pair once. Do it without an n-by-n table.
 # 3. Write `masked_clip_loss(images, texts, equal, temperature)`: the loss of equation {eq}`eq-clip`

@@ -345,12 +345,12 @@ print("ex-09-many: passed")
 # good to be reported, for these studies chose it. Choose on the validation studies, report on the
 # test studies.
 #
-# Write `mrr_of(alpha, part)`, the mean of `study_mrr` over the studies of the split `part` under the
+# Write `mrr_of(alpha, part)`, the mean of `evaluation.study_mrr` over the studies of the split `part` under the
 # mixed weights, and `choose(alphas)`: the one of `alphas` with the highest value on the validation studies,
 # the smallest where several are equal. You need three functions of the library:
-# `interpolated(start, trained, alpha)` makes the mixed layer, which then goes `.to(device)`;
+# `training_runs.interpolated(start, trained, alpha)` makes the mixed layer, which then goes `.to(device)`;
 # `embed_rows(layer, features, rows, device)` embeds the studies at these places of the table, a tensor of
-# whole numbers, and returns images and reports; and `study_mrr(images, reports)` takes these. `cache` keeps
+# whole numbers, and returns images and reports; and `evaluation.study_mrr(images, reports)` takes these. `cache` keeps
 # what was computed once.
 # ```
 
