@@ -12,10 +12,8 @@ from pandas.io.formats.style import Styler
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from cxr_mtl.bench.kept import spread
 from cxr_mtl.bench.models import Batch
-from cxr_mtl.bench.runner import in_units
-from cxr_mtl.bench.timing import Timing, measure
+from cxr_mtl.bench.timing import Timing, in_units, measure, spread
 from cxr_mtl.bench.training import optimiser_step, plain_step
 from cxr_mtl.models.backbones import Backbone
 from cxr_mtl.models.features import Features, Precision, load_images, tokenise

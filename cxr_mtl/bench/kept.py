@@ -12,8 +12,7 @@ from pandas.io.formats.style import Styler
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.files import read_json
-from cxr_mtl.bench.runner import in_units
-from cxr_mtl.bench.timing import Device, Measurement
+from cxr_mtl.bench.timing import Device, Measurement, spread, value_in_words
 
 TITLES = {
     "train": "Training BiomedCLIP's last layer",
@@ -90,7 +89,7 @@ def measurement_frame(measurements: Sequence[Measurement]) -> pd.DataFrame:
         {
             "case": m.case,
             "measured": m.metric,
-            "value": _value(m),
+            "value": value_in_words(m),
             "from – to": "" if m.low is None else spread(m.low, m.high, m.unit),
             "times better": ""
             if m.ratio is None
@@ -121,21 +120,14 @@ def search_time_table(measurements: Sequence[Measurement]) -> Styler:
 
     A case is named `way, size of the problem`; measurements of other things are left out.
     """
-    rows = [(*m.case.split(", ", 1), _value(m)) for m in measurements if m.metric == "search time"]
+    rows = [
+        (*m.case.split(", ", 1), value_in_words(m))
+        for m in measurements
+        if m.metric == "search time"
+    ]
     table = pd.DataFrame(rows, columns=["by", "size", "time"])
     table = table.pivot_table("time", "size", "by", "first", sort=False)
     return table.rename_axis(index=None, columns=None).style.format(na_rep="")
-
-
-def spread(low: float, high: float, unit: str) -> str:
-    """The smallest and the largest of repeated values, in words."""
-    return f"{in_units(low, unit)} – {in_units(high, unit)}"
-
-
-def _value(measurement: Measurement) -> str:
-    if measurement.value is None:
-        return "skipped"
-    return in_units(measurement.value, measurement.unit)
 
 
 def _runs(numbers: Sequence[int]) -> list[str]:

@@ -15,7 +15,17 @@ from rich.table import Table
 
 from cxr_mtl.base.errors import InputError, check_choice
 from cxr_mtl.base.files import write_json
-from cxr_mtl.bench.timing import Device, Measurement, Report, Size, compared, measure_rates
+from cxr_mtl.bench.timing import (
+    Device,
+    Measurement,
+    Report,
+    Size,
+    compared,
+    in_units,
+    measure_rates,
+    scaled,
+    value_in_words,
+)
 from cxr_mtl.models.features import pick_device
 from cxr_mtl.runs.manifest import git_state, hardware, versions
 from cxr_mtl.runs.run import Run, existing_run
@@ -29,7 +39,6 @@ MODULES = {
 }
 FOLDER = Path("benchmarks")
 BUSY_PERCENT = 10
-PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1, ""), (1e-3, "m"), (1e-6, "µ"))
 IN_WORDS = ("case", "metric", "target")
 
 
@@ -163,11 +172,10 @@ def measurement_table(title: str, measurements: Sequence[Measurement]) -> Table:
 def _cells(measurement: Measurement, notes: Sequence[str]) -> dict[str, str]:
     m = measurement
     mark = f" [{notes.index(m.note) + 1}]" if m.note else ""
-    value = "skipped" if m.value is None else in_units(m.value, m.unit)
     return {
         "case": m.case.partition(", ")[0],
         "metric": m.metric,
-        "value": value + mark,
+        "value": value_in_words(m) + mark,
         "from – to": "" if m.low is None else _span(m.low, m.high, m.unit),
         "× better than": "" if m.ratio is None else f"{m.ratio:.3g} {_differing(m)}",
         "floor": "" if m.floor is None else in_units(m.floor, m.unit),
@@ -176,25 +184,9 @@ def _cells(measurement: Measurement, notes: Sequence[str]) -> dict[str, str]:
     }
 
 
-def in_units(value: float, unit: str) -> str:
-    """A value in three digits with the SI prefix that fits; minutes from 100 seconds on."""
-    if not unit:
-        return f"{value:.4g}"
-    scale, scaled_unit = _scale(value, unit)
-    return f"{value / scale:.3g} {scaled_unit}"
-
-
 def _span(low: float, high: float, unit: str) -> str:
-    scale, scaled_unit = _scale(high, unit)
+    scale, scaled_unit = scaled(high, unit)
     return f"{low / scale:.3g} – {high / scale:.3g} {scaled_unit}"
-
-
-def _scale(value: float, unit: str) -> tuple[float, str]:
-    if unit == "s" and value >= 100:
-        return 60, "min"
-    rounded = float(f"{value:.3g}")
-    scale, prefix = next((step for step in PREFIXES if rounded >= step[0]), (1, ""))
-    return scale, prefix + unit
 
 
 def _differing(measurement: Measurement) -> str:

@@ -1,4 +1,4 @@
-"""Timing a function, the rates a machine reaches, and the record of one measured value."""
+"""Timing a function, the rates a machine reaches, one measured value as a record and in words."""
 
 import statistics
 import time
@@ -17,6 +17,7 @@ MATMUL_SIDE = {"cpu": 2048, "cuda": 8192}
 LARGE = 2**30  # bytes; larger than the caches that a process may call its own
 RATE_REPEATS = 10
 SMALLER_IS_BETTER = {"s", "B"}
+PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1, ""), (1e-3, "m"), (1e-6, "µ"))
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,35 @@ def compared(
         target=target,
         note=note,
     )
+
+
+def value_in_words(measurement: Measurement) -> str:
+    """A measurement's value with its unit, or that it was skipped."""
+    if measurement.value is None:
+        return "skipped"
+    return in_units(measurement.value, measurement.unit)
+
+
+def in_units(value: float, unit: str) -> str:
+    """A value in three digits with the SI prefix that fits; minutes from 100 seconds on."""
+    if not unit:
+        return f"{value:.4g}"
+    scale, scaled_unit = scaled(value, unit)
+    return f"{value / scale:.3g} {scaled_unit}"
+
+
+def spread(low: float, high: float, unit: str) -> str:
+    """The smallest and the largest of repeated values, in words."""
+    return f"{in_units(low, unit)} – {in_units(high, unit)}"
+
+
+def scaled(value: float, unit: str) -> tuple[float, str]:
+    """What to divide values like this one by, and the unit with its prefix that they then have."""
+    if unit == "s" and value >= 100:
+        return 60, "min"
+    rounded = float(f"{value:.3g}")
+    scale, prefix = next((step for step in PREFIXES if rounded >= step[0]), (1, ""))
+    return scale, prefix + unit
 
 
 def _times_better(value: float, than: float, unit: str) -> float:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable
-from copy import deepcopy
 from pathlib import Path
 
 import nbformat
@@ -11,9 +10,7 @@ from nbformat.v4 import new_code_cell
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.files import write_beside
-from cxr_mtl.base.fingerprints import has_tag
 from cxr_mtl.runs.driver import Plan, plan
-from cxr_mtl.runs.parameters import write_parameters
 from cxr_mtl.runs.stages import EXERCISES, upstream
 
 REPOSITORY_VARIABLE = "CXR_MTL_REPOSITORY"
@@ -113,10 +110,7 @@ def _refuse_other_files(folder: Path) -> None:
 def _notebooks(chapters: Plan, repository: str) -> Iterable[tuple[NotebookNode, str]]:
     everything = [chapter for chapter, _ in chapters]
     for chapter, values in chapters:
-        notebook = deepcopy(chapter.notebook)
-        for cell in notebook.cells:
-            if has_tag(cell, "parameters"):
-                cell.source = write_parameters(cell.source, values)
+        notebook = chapter.notebook_with(values)
         first_cell = FIRST_CELL.format(
             repository=repository,
             name=repository.partition("/")[2],

@@ -7,7 +7,6 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,11 +23,10 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.files import content_key
-from cxr_mtl.base.fingerprints import digest, has_tag
+from cxr_mtl.base.fingerprints import digest
 from cxr_mtl.base.resources import PeakMemory
 from cxr_mtl.runs.exercise_cells import label_at
 from cxr_mtl.runs.manifest import git_state, hardware, versions
-from cxr_mtl.runs.parameters import write_parameters
 from cxr_mtl.runs.run import Run
 from cxr_mtl.runs.stages import Chapter, executed_copy, recorded, stage_parts, why_stale
 
@@ -200,17 +198,13 @@ def execute(
         InputError: raised by the chapter, or the disk is full.
         ChapterError: a cell failed, or the kernel died.
     """
-    notebook = deepcopy(chapter.notebook)
-    for cell in notebook.cells:
-        if has_tag(cell, "parameters"):
-            cell.source = write_parameters(cell.source, values)
     done = executed_copy(run, chapter.name)
     done.parent.mkdir(exist_ok=True)
     partial = done.with_name(f".{done.stem}.partial.ipynb")
     failed = done.with_suffix(".failed.ipynb")
     try:
         executed = papermill.execute_notebook(
-            notebook,
+            chapter.notebook_with(values),
             str(partial),
             kernel_name="python3",
             progress_bar=False,

@@ -3,6 +3,7 @@
 import heapq
 import platform
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path, PurePosixPath
@@ -20,14 +21,22 @@ from cxr_mtl.base.fingerprints import (
     input_digest,
     library_sources,
 )
-from cxr_mtl.base.imports import LIBRARY, code_cells, missing_import
-from cxr_mtl.runs.parameters import Parameter, read_parameters
+from cxr_mtl.base.imports import code_cells, missing_import
+from cxr_mtl.runs.parameters import Parameter, read_parameters, write_parameters
 from cxr_mtl.runs.run import Run
 
 BOOK = Path("book")
 EXERCISES = "exercises"
 CHAPTERS = "chapters"
 LOCK = Path("requirements.lock")
+
+_GROUPS = {
+    "parameters": "the parameter {name} changed",
+    "inputs": "what the parameter {name} points to changed",
+    "library": "{name} changed",
+    "needs": "{name} changed",
+}
+"""The parts of a stage that have names, and what a changed one is called."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +55,13 @@ class Chapter:
     leaves: Sequence[str]
     alone: bool = False
 
-    @property
-    def parameters_cell(self) -> NotebookNode:
-        """The one cell tagged `parameters`."""
-        return next(cell for cell in self.notebook.cells if has_tag(cell, "parameters"))
+    def notebook_with(self, values: Mapping[str, Any]) -> NotebookNode:
+        """A copy of the notebook with these values in its parameters cell."""
+        notebook = deepcopy(self.notebook)
+        for cell in notebook.cells:
+            if has_tag(cell, "parameters"):
+                cell.source = write_parameters(cell.source, values)
+        return notebook
 
 
 def read_chapter(path: Path) -> Chapter:
@@ -70,7 +82,9 @@ def read_chapter(path: Path) -> Chapter:
     if "run_dir" not in parameters:
         raise InputError(f'{path}: its parameters cell lacks `run_dir: str = "runs/demo"`')
     header = notebook.metadata.get("cxr_mtl", {})
-    files = {key: [str(file).rstrip("/") for file in header.get(key, [])] for key in _HEADER}
+    files = {
+        key: [str(file).rstrip("/") for file in header.get(key, [])] for key in ("needs", "leaves")
+    }
     alone = header.get("alone", False)
     if not isinstance(alone, bool):
         raise InputError(f"{path}: `alone` in its header is {alone!r}: give true or false")
@@ -83,9 +97,6 @@ def read_chapter(path: Path) -> Chapter:
         if files["leaves"]:
             raise InputError(f"{path} leaves {files['leaves'][0]}: exercises leave no files")
     return Chapter(name, notebook, parameters, files["needs"], files["leaves"], alone)
-
-
-_HEADER = ("needs", "leaves")
 
 
 def read_chapters(folder: Path = BOOK) -> list[Chapter]:
@@ -213,12 +224,7 @@ def _is_called(name: str, word: PurePosixPath) -> bool:
 
 
 def stage_parts(
-    chapter: Chapter,
-    values: Mapping[str, Any],
-    run: Run,
-    *,
-    lock: Path = LOCK,
-    library: Path = LIBRARY,
+    chapter: Chapter, values: Mapping[str, Any], run: Run, lock: Path = LOCK
 ) -> dict[str, Any]:
     """Everything a stage's outcome depends on, by hash; the key is the hash of it all.
 
@@ -242,7 +248,7 @@ def stage_parts(
         "code": content_key(chapter_code(chapter.notebook)),
         "parameters": {name: value for name, value in values.items() if name != "run_dir"},
         "inputs": paths,
-        "library": library_sources(code_cells(chapter.notebook), library),
+        "library": library_sources(code_cells(chapter.notebook)),
         "needs": {need: digest(run / need) for need in chapter.needs},
         "lock": digest(lock) if lock.exists() else None,
         "python": ".".join(platform.python_version_tuple()[:2]),
@@ -295,12 +301,9 @@ def why_stale(chapter: Chapter, parts: Mapping[str, Any], record: Any, run: Run)
     return None
 
 
-_GROUPS = {
-    "parameters": "the parameter {name} changed",
-    "inputs": "what the parameter {name} points to changed",
-    "library": "{name} changed",
-    "needs": "{name} changed",
-}
+def executed_copy(run: Run, name: str) -> Path:
+    """Where the executed notebook of a chapter, or of its exercises, lies."""
+    return run / f"{name}.ipynb"
 
 
 def _is_whole(record: Any) -> bool:
@@ -310,8 +313,3 @@ def _is_whole(record: Any) -> bool:
         and all(isinstance(record.get(name), dict) for name in ("parts", "left"))
         and all(isinstance(record["parts"].get(group, {}), dict) for group in _GROUPS)
     )
-
-
-def executed_copy(run: Run, name: str) -> Path:
-    """Where the executed notebook of a chapter, or of its exercises, lies."""
-    return run / f"{name}.ipynb"

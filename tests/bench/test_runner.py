@@ -15,7 +15,7 @@ from rich.console import Console
 from cxr_mtl import cli
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.bench import runner
-from cxr_mtl.bench.runner import chapter_measurements, in_units, measurement_table, run_benchmarks
+from cxr_mtl.bench.runner import chapter_measurements, measurement_table, run_benchmarks
 from cxr_mtl.bench.timing import Measurement, Rates, Timing, compared
 from cxr_mtl.runs.run import Run
 
@@ -219,22 +219,3 @@ def test_a_baseline_is_named_by_what_differs():
     lines = lines_of([other, same_words])
     assert "a time 1 s 0.5 loop" in lines
     assert "loop time 1 s 0.5 loop, n=10" in lines
-
-
-@pytest.mark.parametrize(
-    ("value", "unit", "text"),
-    [
-        (0, "s", "0 s"),
-        (1.5e-9, "s", "1.5e-09 s"),
-        (41.63e-6, "s", "41.6 µs"),
-        (0.0009996, "s", "1 ms"),
-        (99.9, "s", "99.9 s"),
-        (420.0, "s", "7 min"),
-        (3_277_000_000, "B", "3.28 GB"),
-        (1.155e12, "FLOP/s", "1.16 TFLOP/s"),
-        (0.98765, "", "0.9877"),
-        (3851, "", "3851"),
-    ],
-)
-def test_values_are_told_in_units_that_fit(value, unit, text):
-    assert in_units(value, unit) == text

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cxr_mtl.bench import timing
-from cxr_mtl.bench.timing import Measurement, Rates, Timing, compared, measure
+from cxr_mtl.bench.timing import Measurement, Rates, Timing, compared, in_units, measure
 
 
 @pytest.fixture
@@ -105,3 +105,22 @@ def test_a_timing_brings_its_spread_and_a_plain_value_has_none():
 def test_a_baseline_that_was_not_measured_gives_no_ratio():
     found = compared("toy", "a", "time", 2.0, baseline=record(None, "s"))
     assert (found.baseline, found.ratio) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (0, "s", "0 s"),
+        (1.5e-9, "s", "1.5e-09 s"),
+        (41.63e-6, "s", "41.6 µs"),
+        (0.0009996, "s", "1 ms"),
+        (99.9, "s", "99.9 s"),
+        (420.0, "s", "7 min"),
+        (3_277_000_000, "B", "3.28 GB"),
+        (1.155e12, "FLOP/s", "1.16 TFLOP/s"),
+        (0.98765, "", "0.9877"),
+        (3851, "", "3851"),
+    ],
+)
+def test_values_are_told_in_units_that_fit(value, unit, text):
+    assert in_units(value, unit) == text

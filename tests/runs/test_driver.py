@@ -188,7 +188,7 @@ def test_the_lock_file_makes_every_chapter_stale(study):
 
 
 def test_the_library_makes_the_chapters_that_import_it_stale(study, monkeypatch):
-    def imports(notebook, library):
+    def imports(notebook):
         return {"cxr_mtl/training/trainer.py": "other"} if "lr" in str(notebook) else {}
 
     monkeypatch.setattr(stages, "library_sources", imports)
