@@ -10,9 +10,8 @@ import pandas as pd
 from cxr_mtl.base.errors import InputError, check_choice
 from cxr_mtl.data.splits import normalise_text
 from cxr_mtl.data.studies import Deidentification, LabelRule, Sections, label_of, report_text
-from cxr_mtl.training.losses import LossWeights
+from cxr_mtl.training.losses import LOSS_TERMS, PAPER_WEIGHTS, LossWeights
 from cxr_mtl.training.trainer import TrainingConfig
-from cxr_mtl.training.weight_search import PAPER_WEIGHTS
 
 Group = Literal[
     "seed", "losses", "temperature", "unfrozen blocks", "fusion", "dropout", "weights", "data"
@@ -26,7 +25,6 @@ DataChoice = Literal[
     "no test report in training",
 ]
 
-LOSS_NAMES = {"bce": "BCE", "supcon": "SupCon", "clip": "CLIP"}
 TEMPERATURES = (0.02, 0.2)
 DROPOUTS = (0.0, 0.3)
 UNUSED = "unused"
@@ -65,7 +63,7 @@ class Variant:
         return TrainingConfig(**{**dict(baseline), **self.changes})
 
 
-def variants(
+def list_variants(
     config: TrainingConfig,
     unfrozen_blocks: int,
     seeds: int,
@@ -104,13 +102,9 @@ def variants(
         *(
             Variant(choice, "data", {}, unfrozen_blocks, choice)
             for choice in data_choices
-            if choice != "label mesh-normal" or _needs_labels(config)
+            if choice != "label mesh-normal" or config.weights.need_labels
         ),
     ]
-
-
-def _needs_labels(config: TrainingConfig) -> bool:
-    return bool(config.weights.bce or config.weights.supcon)
 
 
 def _training_changes(
@@ -119,11 +113,11 @@ def _training_changes(
     for seed in range(config.seed + 1, config.seed + seeds):
         yield f"seed {seed}", "seed", {"seed": seed}
     weights = vars(config.weights)
-    present = [name for name in LOSS_NAMES if weights[name]]
+    present = [name for name, weight in weights.items() if weight]
     for size in range(1, len(present)):
         for kept in combinations(present, size):
-            name = " + ".join(LOSS_NAMES[loss] for loss in kept)
-            changed = {loss: weights[loss] if loss in kept else 0.0 for loss in LOSS_NAMES}
+            name = " + ".join(LOSS_TERMS[loss].title for loss in kept)
+            changed = {loss: weights[loss] if loss in kept else 0.0 for loss in weights}
             yield name, "losses", {"weights": LossWeights(**changed)}
     for temperature in TEMPERATURES:
         yield f"temperature {temperature}", "temperature", {"temperature": temperature}
@@ -136,9 +130,10 @@ def _training_changes(
     if config.weights.bce:
         for dropout in DROPOUTS:
             yield f"dropout {dropout:g}", "dropout", {"dropout": dropout}
-    if _needs_labels(config):
+    if config.weights.need_labels:
         yield "the paper's weights", "weights", {"weights": PAPER_WEIGHTS}
-        yield "all weights 1", "weights", {"weights": LossWeights(1.0, 1.0, 1.0)}
+        ones = LossWeights(**dict.fromkeys(weights, 1.0))
+        yield "all weights 1", "weights", {"weights": ones}
 
 
 def possible_data_choices(studies: pd.DataFrame, batch_size: int) -> list[DataChoice]:

@@ -13,7 +13,7 @@ from cxr_mtl.bench.timing import Measurement, Report, Size, compared
 from cxr_mtl.models.backbones import FusionHead
 from cxr_mtl.models.last_layer import LastLayer, freeze, tower_kinds
 from cxr_mtl.models.token_store import Tokens
-from cxr_mtl.training.losses import LossWeights, multi_task_loss
+from cxr_mtl.training.losses import PAPER_WEIGHTS, multi_task_loss
 
 WHAT = "train"
 PAIRS = 4
@@ -93,10 +93,9 @@ class _Path:
         optimiser = torch.optim.AdamW(
             chain(trained.values(), head.parameters()), lr=1e-5, weight_decay=0.01
         )
-        weights = LossWeights(bce=0.69, supcon=1.97, clip=0.46)
         for _ in range(steps):
             v, t = self.embed()
-            losses = multi_task_loss(v, t, head(v, t), self.labels, weights, 0.07, True)
+            losses = multi_task_loss(v, t, head(v, t), self.labels, PAPER_WEIGHTS, 0.07, True)
             optimiser.zero_grad()
             losses["total"].backward()
             self.gradients = self.gradients or {n: p.grad.clone() for n, p in trained.items()}

@@ -21,7 +21,7 @@ from cxr_mtl.bench.timing import Measurement, Rates, Report, Size, compared, mea
 from cxr_mtl.models.backbones import FusionHead
 from cxr_mtl.models.features import Features, Precision
 from cxr_mtl.models.last_layer import LastLayer, freeze
-from cxr_mtl.training.losses import LossWeights, multi_task_loss
+from cxr_mtl.training.losses import PAPER_WEIGHTS, multi_task_loss
 from cxr_mtl.training.trainer import TrainingConfig, train
 
 WHAT = "train"
@@ -196,8 +196,7 @@ def optimiser_step(
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=enabled):
             images, texts = embed()
             logits = head(images, texts)
-        weights = LossWeights(bce=0.69, supcon=1.97, clip=0.46)
-        losses = multi_task_loss(images, texts, logits, labels, weights, 0.07, True)
+        losses = multi_task_loss(images, texts, logits, labels, PAPER_WEIGHTS, 0.07, True)
         optimiser.zero_grad(set_to_none=True)
         losses["total"].backward()
         optimiser.step()

@@ -15,21 +15,15 @@ from optuna.importance import get_param_importances
 from cxr_mtl.data.images import read_image
 from cxr_mtl.evidence.result_display import half_up, readable
 from cxr_mtl.retrieval.maps import EmbeddingMap
-from cxr_mtl.training.losses import LossWeights
-from cxr_mtl.training.weight_search import PAPER_WEIGHTS, RANGES
+from cxr_mtl.training.losses import LOSS_TERMS, PAPER_WEIGHTS, LossWeights
+from cxr_mtl.training.weight_search import RANGES
 
 _COLOURS = sns.color_palette("colorblind").as_hex()
 LABEL_NAMES = {0: "normal", 1: "abnormal"}
 LABEL_COLOURS = {"normal": _COLOURS[0], "abnormal": _COLOURS[1]}
 MODEL_COLOURS = [_COLOURS[2], _COLOURS[4], _COLOURS[5]]
-LOSS_COLOURS = {
-    "total": "black",
-    "bce": _COLOURS[3],
-    "supcon": "#a89200",  # the palette's yellow is too pale for a line
-    "clip": _COLOURS[9],
-}
-LOSS_WORDS = {"total": "weighted sum", "bce": "BCE", "supcon": "SupCon", "clip": "CLIP"}
-LOSS_NAMES = {"bce": "λ₁ (BCE)", "supcon": "λ₂ (SupCon)", "clip": "λ₃ (CLIP)"}
+LOSS_COLOURS = {"total": "black"} | {name: term.colour for name, term in LOSS_TERMS.items()}
+LOSS_WORDS = {"total": "weighted sum"} | {name: term.title for name, term in LOSS_TERMS.items()}
 
 
 Plot = TypeVar("Plot", bound=Callable[..., Figure])
@@ -115,7 +109,7 @@ def search_history(study: optuna.Study) -> Figure:
     shares = get_param_importances(
         study, evaluator=optuna.importance.FanovaImportanceEvaluator(seed=0)
     )
-    importance.barh([LOSS_NAMES[n] for n in shares], list(shares.values()), color="0.45")
+    importance.barh([str(LOSS_TERMS[n]) for n in shares], list(shares.values()), color="0.45")
     importance.invert_yaxis()
     importance.set(xlim=(0, 1), xlabel="share of variance", title="Importance (fANOVA)")
     return figure
@@ -126,7 +120,9 @@ def search_slices(study: optuna.Study) -> Figure:
     """Objective against each weight; dashed: the paper's weight."""
     trials = _trials(study)
     whole = {"clip_on": False, "zorder": 3}  # a weight at an end of its range lies on the frame
-    figure, axes = plt.subplots(1, 3, figsize=(9.2, 3.4), sharey=True, layout="constrained")
+    figure, axes = plt.subplots(
+        1, len(RANGES), figsize=(9.2, 3.4), sharey=True, layout="constrained"
+    )
     for axis, (name, ends) in zip(axes, RANGES.items(), strict=True):
         points = axis.scatter(
             trials[name], trials["value"], c=trials["number"], cmap="viridis", **whole
@@ -136,7 +132,7 @@ def search_slices(study: optuna.Study) -> Figure:
         axis.scatter(
             best[name], best["value"], marker="*", s=220, color=_COLOURS[3], label="best", **whole
         )
-        axis.set(xlim=ends, xlabel=LOSS_NAMES[name])
+        axis.set(xlim=ends, xlabel=str(LOSS_TERMS[name]))
     axes[0].set(ylabel="validation MRR")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     figure.colorbar(points, ax=axes, label="trial")
@@ -145,7 +141,7 @@ def search_slices(study: optuna.Study) -> Figure:
 
 @shown_once
 def search_parallel_coordinates(study: optuna.Study, best: LossWeights) -> Figure:
-    """Every trial as a line over the three weights; dashed: the paper's weights."""
+    """Every trial as a line over the weights; dashed: the paper's weights."""
     trials = _trials(study)
     figure, axis = plt.subplots(figsize=(8.4, 4), layout="constrained")
     colours = plt.get_cmap("viridis")
@@ -155,7 +151,7 @@ def search_parallel_coordinates(study: optuna.Study, best: LossWeights) -> Figur
         axis.plot(_scaled(trial), color=colours(share), alpha=0.75)
     axis.plot(_scaled(best), color=_COLOURS[3], linewidth=3, label="best")
     axis.plot(_scaled(PAPER_WEIGHTS), color="black", linestyle="--", linewidth=2, label="paper")
-    labels = [f"{LOSS_NAMES[n]}\n{low:g} to {high:g}" for n, (low, high) in RANGES.items()]
+    labels = [f"{LOSS_TERMS[n]}\n{low:g} to {high:g}" for n, (low, high) in RANGES.items()]
     axis.set_xticks(range(len(RANGES)), labels)
     axis.set(ylim=(-0.02, 1.02), ylabel="place in the range")
     axis.legend()

@@ -4,12 +4,20 @@ from typing import Any
 
 from pydantic import AfterValidator, Field
 
-_USABLE_WEIGHTS = "three numbers of at least 0, not all of them 0"
+from cxr_mtl.base.errors import InputError
+
+_USABLE_WEIGHTS = "a number of at least 0 for each loss, not all of them 0"
 
 
 def _usable_weights(weights: list[float] | None) -> list[float] | None:
-    if weights is not None and (len(weights) != 3 or min(weights) < 0 or not any(weights)):
-        raise ValueError(f"give {_USABLE_WEIGHTS}")
+    if weights is not None:
+        # Imported where it is needed: PyTorch takes seconds, and most commands name no weights.
+        from cxr_mtl.training.losses import LossWeights
+
+        try:
+            LossWeights(*weights)
+        except (TypeError, InputError):
+            raise ValueError(f"give {_USABLE_WEIGHTS}") from None
     return weights
 
 

@@ -5,8 +5,11 @@ Retrieval", 2026. Below, N is the number of studies in the batch and d the embed
 """
 
 import math
-from dataclasses import astuple, dataclass
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import astuple, dataclass, fields
+from functools import reduce
+from operator import add
+from typing import Annotated, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -18,25 +21,38 @@ SupConOn = Literal["fused", "image", "text"]
 
 
 @dataclass(frozen=True)
-class LossWeights:
-    """The weights λ₁ (bce), λ₂ (supcon) and λ₃ (clip) of Eq. 4.
+class LossBatch:
+    """What a loss may look at: a batch in full precision, and the training's choices.
 
-    Raises:
-        InputError: a weight is negative or not finite, or all three are 0.
+    Shapes: images and texts, the unnormalised embeddings, [N, d]; the head's logits and labels [N].
     """
 
-    bce: float
-    supcon: float
-    clip: float
+    images: Tensor
+    texts: Tensor
+    logits: Tensor
+    labels: Tensor
+    temperature: float | Tensor
+    renormalise: bool
+    supcon_on: SupConOn
 
-    def __post_init__(self) -> None:
-        for name, weight in vars(self).items():
-            if not (math.isfinite(weight) and weight >= 0):
-                raise InputError(
-                    f"the loss weight {name} is {weight}: give a finite number of at least 0"
-                )
-        if not any(astuple(self)):
-            raise InputError("all three loss weights are 0: give at least one a value above 0")
+
+@dataclass(frozen=True)
+class LossTerm:
+    """A loss as the training, the search, the ablations and the figures know it.
+
+    `value` gives its scalar. The weights searched lie in `search_range`, the paper's among them.
+    """
+
+    symbol: str
+    title: str
+    value: Callable[[LossBatch], Tensor]
+    paper_weight: float
+    search_range: tuple[float, float]
+    colour: str
+    needs_labels: bool
+
+    def __str__(self) -> str:
+        return f"{self.symbol} ({self.title})"
 
 
 def fuse(image_embeddings: Tensor, text_embeddings: Tensor) -> Tensor:
@@ -111,6 +127,82 @@ def classification_loss(logits: Tensor, labels: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
 
 
+def _supcon(batch: LossBatch) -> Tensor:
+    if batch.supcon_on == "fused":
+        features = fuse(batch.images, batch.texts)
+    else:
+        features = F.normalize(batch.images if batch.supcon_on == "image" else batch.texts, dim=-1)
+    return supervised_contrastive_loss(
+        features, batch.labels, batch.temperature, renormalise=batch.renormalise
+    )
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """The weights λ₁ (bce), λ₂ (supcon) and λ₃ (clip) of Eq. 4, each annotated with its loss.
+
+    Raises:
+        InputError: a weight is negative or not finite, or all are 0.
+    """
+
+    bce: Annotated[
+        float,
+        LossTerm(
+            symbol="λ₁",
+            title="BCE",
+            value=lambda batch: classification_loss(batch.logits, batch.labels),
+            paper_weight=0.69,
+            search_range=(0.1, 1.0),
+            colour="#d55e00",
+            needs_labels=True,
+        ),
+    ]
+    supcon: Annotated[
+        float,
+        LossTerm(
+            symbol="λ₂",
+            title="SupCon",
+            value=_supcon,
+            paper_weight=1.97,
+            search_range=(0.2, 2.0),
+            colour="#a89200",  # the palette's yellow is too pale for a line
+            needs_labels=True,
+        ),
+    ]
+    clip: Annotated[
+        float,
+        LossTerm(
+            symbol="λ₃",
+            title="CLIP",
+            value=lambda batch: clip_loss(batch.images, batch.texts, batch.temperature),
+            paper_weight=0.46,
+            search_range=(0.2, 2.0),
+            colour="#56b4e9",
+            needs_labels=False,
+        ),
+    ]
+
+    def __post_init__(self) -> None:
+        for name, weight in vars(self).items():
+            if not (math.isfinite(weight) and weight >= 0):
+                raise InputError(
+                    f"the loss weight {name} is {weight}: give a finite number of at least 0"
+                )
+        if not any(astuple(self)):
+            raise InputError("all loss weights are 0: give at least one a value above 0")
+
+    @property
+    def need_labels(self) -> bool:
+        """Whether a loss that needs labels has a weight above 0."""
+        return any(getattr(self, name) for name, term in LOSS_TERMS.items() if term.needs_labels)
+
+
+LOSS_TERMS: dict[str, LossTerm] = {f.name: get_args(f.type)[1] for f in fields(LossWeights)}
+"""The losses by the names of their weights, in the order in which they are summed."""
+
+PAPER_WEIGHTS = LossWeights(**{name: term.paper_weight for name, term in LOSS_TERMS.items()})
+
+
 def multi_task_loss(
     image_embeddings: Tensor,
     text_embeddings: Tensor,
@@ -121,12 +213,12 @@ def multi_task_loss(
     renormalise: bool = True,
     supcon_on: SupConOn = "fused",
 ) -> dict[str, Tensor]:
-    """The three losses by name, and their weighted sum (Eq. 4).
+    """All of `LOSS_TERMS` by name, and their weighted sum (Eq. 4).
 
     total = λ₁·bce + λ₂·supcon + λ₃·clip. Takes the unnormalised embeddings, twice [N, d], the
     head's logits [N] and the labels [N]. The SupCon loss sees the fused embeddings (`fuse`) or,
-    by `supcon_on`, the L2-normalised image or text embeddings alone. bce and supcon, the two that
-    need labels, are 0 where both have weight 0, and then the labels may be unknown (−1).
+    by `supcon_on`, the L2-normalised image or text embeddings alone. The losses that need labels,
+    bce and supcon, are 0 where all of them have weight 0, and then the labels may be unknown (−1).
     Half-precision inputs are raised to float32 and autocast is off inside: a similarity divided by
     τ needs the digits.
 
@@ -136,28 +228,20 @@ def multi_task_loss(
     """
     _check_pairs(image_embeddings, text_embeddings)
     check_choice("supcon_on", supcon_on, SupConOn)
+    if weights.need_labels:
+        _check_labels(labels)
     with torch.autocast(image_embeddings.device.type, enabled=False):
         images, texts, logits = map(_full_precision, (image_embeddings, text_embeddings, logits))
-        if weights.bce or weights.supcon:
-            _check_labels(labels)
-            bce = classification_loss(logits, labels)
-            supcon = supervised_contrastive_loss(
-                _supcon_features(images, texts, supcon_on),
-                labels,
-                temperature,
-                renormalise=renormalise,
-            )
-        else:
-            bce, supcon = logits.new_zeros(()), images.new_zeros(())
-        clip = clip_loss(images, texts, temperature)
-        total = weights.bce * bce + weights.supcon * supcon + weights.clip * clip
-    return {"bce": bce, "supcon": supcon, "clip": clip, "total": total}
-
-
-def _supcon_features(images: Tensor, texts: Tensor, supcon_on: SupConOn) -> Tensor:
-    if supcon_on == "fused":
-        return fuse(images, texts)
-    return F.normalize(images if supcon_on == "image" else texts, dim=-1)
+        batch = LossBatch(images, texts, logits, labels, temperature, renormalise, supcon_on)
+        losses = {
+            name: images.new_zeros(())
+            if term.needs_labels and not weights.need_labels
+            else term.value(batch)
+            for name, term in LOSS_TERMS.items()
+        }
+        # Not `sum`, which would begin with 0: the same operations as Eq. 4 written out.
+        total = reduce(add, (getattr(weights, name) * loss for name, loss in losses.items()))
+    return {**losses, "total": total}
 
 
 def _full_precision(values: Tensor) -> Tensor:
@@ -188,7 +272,8 @@ def _check_temperature(temperature: float | Tensor) -> None:
 def _check_labels(labels: Tensor) -> None:
     wrong = labels[(labels != 0) & (labels != 1)]
     if len(wrong):
+        losses = " and ".join(name for name, term in LOSS_TERMS.items() if term.needs_labels)
         raise InputError(
             f"{len(wrong)} of {len(labels)} labels are neither 0 nor 1 (the first is "
-            f"{wrong[0].item()}): label every study, or set the weights of bce and supcon to 0"
+            f"{wrong[0].item()}): label every study, or set the weights of {losses} to 0"
         )

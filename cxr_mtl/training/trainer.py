@@ -1,7 +1,7 @@
 """Algorithm 1: fine-tuning the last layer with the three losses."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,9 +21,15 @@ from cxr_mtl.models.backbones import FusionHead
 from cxr_mtl.models.features import Features
 from cxr_mtl.models.last_layer import LastLayer
 from cxr_mtl.retrieval.metrics import TIE_TOLERANCE, reciprocal_rank
-from cxr_mtl.training.losses import LossWeights, SupConOn, multi_task_loss
+from cxr_mtl.training.losses import (
+    LOSS_TERMS,
+    PAPER_WEIGHTS,
+    LossWeights,
+    SupConOn,
+    multi_task_loss,
+)
 
-LOSSES = ("total", "bce", "supcon", "clip")
+LOSSES = ("total", *LOSS_TERMS)
 STEP_COLUMNS = ("step", "epoch", *LOSSES, "learning_rate", "head_learning_rate")
 EPOCH_COLUMNS = ("epoch", *LOSSES, "mrr_image_to_text", "mrr_text_to_image", "validation_mrr")
 EMBEDDING_BATCH = 256
@@ -40,7 +46,7 @@ class TrainingConfig(BaseModel, frozen=True, extra="forbid"):
         InputError: a value of the wrong type or out of its range.
     """
 
-    weights: LossWeights = LossWeights(bce=0.69, supcon=1.97, clip=0.46)
+    weights: LossWeights = PAPER_WEIGHTS
     epochs: int = Field(20, ge=1)
     batch_size: int = Field(128, ge=2)
     learning_rate: float = Field(1e-5, gt=0)
@@ -65,18 +71,24 @@ class TrainingConfig(BaseModel, frozen=True, extra="forbid"):
                 f"training parameter {name} is {first['input']!r}: {first['msg'].lower()}"
             ) from None
 
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, Any], **others: Any) -> "TrainingConfig":
+        """The values that a notebook's parameters, its `globals()`, name alike, and `others`."""
+        named = {name: parameters[name] for name in cls.model_fields if name in parameters}
+        return cls(**(named | others))
+
 
 def given_weights(values: Sequence[float]) -> LossWeights:
     """The weights of Eq. 4 from a list of λ₁ (BCE), λ₂ (SupCon) and λ₃ (CLIP).
 
     Raises:
-        InputError: not three values.
+        InputError: not one value for each loss, or what `LossWeights` refuses.
     """
-    if len(values) != 3:
-        raise InputError(
-            f"weights is {list(values)}: give three numbers, λ₁ (BCE), λ₂ (SupCon) and λ₃ (CLIP)"
-        )
-    return LossWeights(*values)
+    try:
+        return LossWeights(*values)
+    except TypeError:
+        named = ", ".join(map(str, LOSS_TERMS.values()))
+        raise InputError(f"weights is {list(values)}: give a number each for {named}") from None
 
 
 @dataclass(frozen=True)
@@ -231,20 +243,13 @@ class _Run:
     def step(
         self, features: Features, labels: Tensor, batch: Tensor, temperature: float, device: str
     ) -> dict[str, float]:
-        enabled = self.config.precision == "bfloat16"
+        config = self.config
+        enabled = config.precision == "bfloat16"
         with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=enabled):
             images, texts = _embed(self.model["last_layer"], features, batch, device)
             logits = self.head(images, texts)
-        losses = multi_task_loss(
-            images,
-            texts,
-            logits,
-            labels[batch].to(device),
-            self.config.weights,
-            temperature,
-            self.config.renormalise_fused,
-            self.config.supcon_on,
-        )
+        choices = (config.weights, temperature, config.renormalise_fused, config.supcon_on)
+        losses = multi_task_loss(images, texts, logits, labels[batch].to(device), *choices)
         self.optimiser.zero_grad(set_to_none=True)
         losses["total"].backward()
         if torch.isfinite(losses["total"]):
@@ -252,7 +257,7 @@ class _Run:
         return {name: float(losses[name].detach()) for name in LOSSES}
 
     def finish_epoch(self, epoch: int, steps_per_epoch: int, mrr: tuple[float, float]) -> None:
-        losses = np.mean([row[2:6] for row in self.step_history[-steps_per_epoch:]], axis=0)
+        losses = np.mean([row[2:-2] for row in self.step_history[-steps_per_epoch:]], axis=0)
         self.epoch_history.append([epoch, *losses.tolist(), *mrr, sum(mrr) / 2])
 
     def _tensors(self) -> Iterator[tuple[str, Tensor]]:

@@ -1,4 +1,4 @@
-"""Bayesian search over the three loss weights: Optuna's TPE on a validation retrieval metric."""
+"""Bayesian search over the loss weights: Optuna's TPE on a validation retrieval metric."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,11 +17,11 @@ from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.processes import Workers
 from cxr_mtl.models.features import Features
 from cxr_mtl.models.last_layer import LastLayer
-from cxr_mtl.training.losses import LossWeights
+from cxr_mtl.training.losses import LOSS_TERMS, LossWeights
+from cxr_mtl.training.losses import PAPER_WEIGHTS as PAPER_WEIGHTS
 from cxr_mtl.training.trainer import TrainingConfig, train
 
-RANGES = {"bce": (0.1, 1.0), "supcon": (0.2, 2.0), "clip": (0.2, 2.0)}
-PAPER_WEIGHTS = LossWeights(bce=0.69, supcon=1.97, clip=0.46)
+RANGES = {name: term.search_range for name, term in LOSS_TERMS.items()}
 
 Report = Callable[[int, float], None]
 Objective = Callable[[LossWeights, Report], float]

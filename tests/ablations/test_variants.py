@@ -12,16 +12,15 @@ from cxr_mtl.ablations.variants import (
     DataChoice,
     Group,
     Variant,
+    list_variants,
     possible_data_choices,
-    variants,
     with_data_choice,
 )
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.files import read_table, write_table
 from cxr_mtl.data.studies import report_text
-from cxr_mtl.training.losses import LossWeights
+from cxr_mtl.training.losses import PAPER_WEIGHTS, LossWeights
 from cxr_mtl.training.trainer import TrainingConfig
-from cxr_mtl.training.weight_search import PAPER_WEIGHTS
 
 BASELINE = TrainingConfig(weights=LossWeights(bce=0.3, supcon=0.4, clip=0.5), seed=3)
 
@@ -33,7 +32,7 @@ def changed(config, variant):
 
 
 def test_every_variant_differs_from_the_baseline_in_one_thing_and_from_every_other():
-    made = variants(BASELINE, 1, seeds=5, depths=(0, 1, 2), data_choices=get_args(DataChoice))
+    made = list_variants(BASELINE, 1, seeds=5, depths=(0, 1, 2), data_choices=get_args(DataChoice))
     assert Counter(variant.group for variant in made) == {
         "seed": 4,
         "losses": 6,
@@ -57,15 +56,15 @@ def test_every_variant_differs_from_the_baseline_in_one_thing_and_from_every_oth
 
 
 def test_the_seeds_follow_the_baselines_own():
-    made = variants(BASELINE, 1, seeds=3, depths=())
+    made = list_variants(BASELINE, 1, seeds=3, depths=())
     assert [v.config(BASELINE).seed for v in made if v.group == "seed"] == [4, 5]
-    assert not [v for v in variants(BASELINE, 1, seeds=1, depths=()) if v.group == "seed"]
+    assert not [v for v in list_variants(BASELINE, 1, seeds=1, depths=()) if v.group == "seed"]
     with pytest.raises(InputError, match="seeds is 0"):
-        variants(BASELINE, 1, seeds=0, depths=())
+        list_variants(BASELINE, 1, seeds=0, depths=())
 
 
 def test_the_losses_left_keep_the_baselines_weights():
-    made = variants(BASELINE, 1, seeds=1, depths=())
+    made = list_variants(BASELINE, 1, seeds=1, depths=())
     weights = {v.name: v.config(BASELINE).weights for v in made if v.group == "losses"}
     assert weights == {
         "BCE": LossWeights(0.3, 0, 0),
@@ -81,7 +80,7 @@ def test_a_value_that_the_baseline_has_is_no_variant():
     config = TrainingConfig(
         weights=PAPER_WEIGHTS, temperature=0.2, dropout=0, renormalise_fused=False, supcon_on="text"
     )
-    names = {variant.name for variant in variants(config, 0, seeds=1, depths=(0, 2))}
+    names = {variant.name for variant in list_variants(config, 0, seeds=1, depths=(0, 2))}
     assert not names & {
         "temperature 0.2", "dropout 0", "F not renormalised", "SupCon on texts",
         "the paper's weights", "unfrozen blocks 0",
@@ -91,14 +90,14 @@ def test_a_value_that_the_baseline_has_is_no_variant():
 
 def test_without_labels_only_what_needs_none_is_varied():
     config = TrainingConfig(weights=LossWeights(bce=0, supcon=0, clip=1))
-    made = variants(config, 1, seeds=2, depths=(0, 1), data_choices=get_args(DataChoice))
+    made = list_variants(config, 1, seeds=2, depths=(0, 1), data_choices=get_args(DataChoice))
     assert {v.group for v in made} == {"seed", "temperature", "unfrozen blocks", "data"}
     left = [variant.data_choice for variant in made if variant.data_choice]
     assert left == [choice for choice in get_args(DataChoice) if choice != "label mesh-normal"]
 
 
 def test_each_depth_given_but_the_baselines_is_a_variant():
-    made = variants(BASELINE, 3, seeds=1, depths=(1, 3, 12))
+    made = list_variants(BASELINE, 3, seeds=1, depths=(1, 3, 12))
     depths = [v.unfrozen_blocks for v in made if v.group == "unfrozen blocks"]
     assert depths == [1, 12]
     assert {v.unfrozen_blocks for v in made if v.group != "unfrozen blocks"} == {3}
@@ -110,8 +109,8 @@ def test_a_change_that_no_hyperparameter_has_is_refused():
 
 
 def test_the_fields_of_a_variant_are_plain_values():
-    weights = next(v for v in variants(BASELINE, 1, seeds=1, depths=()) if v.name == "CLIP")
-    assert asdict(weights)["changes"] == {"weights": {"bce": 0.0, "supcon": 0.0, "clip": 0.5}}
+    weights = next(v for v in list_variants(BASELINE, 1, seeds=1, depths=()) if v.name == "CLIP")
+    assert asdict(weights)["changes"] == {"weights": vars(LossWeights(0.0, 0.0, 0.5))}
     assert str(weights) == "the variant CLIP"
 
 

@@ -137,7 +137,7 @@ def test_loss_weights_are_refused_where_the_trainer_refuses_them(weights):
     declared = read_parameters("weights: list[float] | None = None", "04_training")
     for usable in (None, [0.0, 0.0, 1.0]):
         assert resolve(declared, {"weights": usable}, "demo.yml") == {"weights": usable}
-    with pytest.raises(InputError, match="is out of range: give three numbers of at least 0"):
+    with pytest.raises(InputError, match="is out of range: give a number of at least 0 for"):
         resolve(declared, {"weights": weights}, "demo.yml")
     with pytest.raises(InputError):
         given_weights(weights)
@@ -157,7 +157,7 @@ def test_the_ranges_of_training_are_the_trainers():
         ("epochs", "at least 1"),
         ("validation_fraction", "above 0 and below 1"),
         ("dropout", "at least 0 and below 1"),
-        ("weights", "three numbers of at least 0, not all of them 0"),
+        ("weights", "a number of at least 0 for each loss, not all of them 0"),
         ("run_dir", ""),
     ],
 )

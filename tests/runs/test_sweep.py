@@ -148,7 +148,7 @@ def test_a_value_reaches_the_chapters_as_the_grid_gives_it(study):
         (["epochs=5,many"], "--grid: epochs = 'many' is not of type int"),
         (["epochs=5.5"], "--grid: epochs = '5.5' is not of type int"),
         (["epochs=5,0"], "--grid: epochs = 0 is out of range"),
-        (["weights=[1,2]"], "--grid: weights = [1.0, 2.0] is out of range: give three"),
+        (["weights=[1,2]"], "--grid: weights = [1.0, 2.0] is out of range: give a number"),
         (["epochs=5", "epochs=6"], "--grid: epochs is given twice"),
         (["temperature=0.1,0.10"], "--grid: temperature = 0.1 is given twice"),
         (["weights=[1,0,0],[1.0, 0, 0]"], "--grid: weights = [1.0, 0.0, 0.0] is given twice"),
