@@ -33,7 +33,7 @@ import pandas as pd
 
 from cxr_mtl.ablations import (
     evaluation,
-    lead_of_the_best,
+    list_variants,
     run_variants,
     training_runs,
     variant_records,
@@ -43,6 +43,7 @@ from cxr_mtl.base import read_json
 from cxr_mtl.data import splits
 from cxr_mtl.evidence import (
     Bootstrap,
+    lead_of_the_best,
     metric_name,
     readable,
     results_table,
@@ -115,9 +116,7 @@ data_choices = variants.possible_data_choices(studies, config.batch_size)
 
 # %%
 outcomes = run_variants(
-    variants.list_variants(
-        config, unfrozen_blocks, seeds, depths, data_choices
-    ),
+    list_variants(config, unfrozen_blocks, seeds, depths, data_choices),
     config,
     setup.backbone,
     studies,

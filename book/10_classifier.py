@@ -33,7 +33,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from cxr_mtl.ablations import split_half
 from cxr_mtl.base import read_json
 from cxr_mtl.classifier import (
     choose_threshold,
@@ -41,8 +40,8 @@ from cxr_mtl.classifier import (
     logits_of,
     report_groups,
     subgroups,
+    youden_by_choice,
 )
-from cxr_mtl.data import report_text
 from cxr_mtl.evidence import Bootstrap, metric_name, results_table
 from cxr_mtl.figures import classifier, use_theme
 from cxr_mtl.models import LastLayer, embed_texts
@@ -233,7 +232,7 @@ COLUMNS = {
     "half, kept out": "chosen on one half, on the other",
 }
 youdens = {
-    (model, name): split_half.youden_by_choice(
+    (model, name): youden_by_choice(
         probabilities[model, name, "test"], labels["test"], value, seed=seed
     )
     for (model, name), value in thresholds.items()
@@ -330,19 +329,14 @@ show_groups(in_order)
 # %%
 by_section = []
 both_sections = report_groups(test).get("findings and impression")
-SECTIONS = ("findings+impression", "findings", "impression")
-for sections in SECTIONS if both_sections is not None else ():
-    chosen = test[both_sections]
-    texts = [
-        report_text(findings, impression, sections, deidentification)
-        for findings, impression in zip(
-            chosen["findings"], chosen["impression"], strict=True
-        )
-    ]
-    v, t = (
-        embedded["test"][0][both_sections],
-        embed_texts(backbone, texts, setup.device),
-    )
+texts = (
+    subgroups.texts_by_section(test[both_sections], deidentification)
+    if both_sections is not None
+    else {}
+)
+for sections, of_section in texts.items():
+    v = embedded["test"][0][both_sections]
+    t = embed_texts(backbone, of_section, setup.device)
     for model, name, values in (
         ("fusion head", "both", expit(logits_of(head, v, t))),
         (

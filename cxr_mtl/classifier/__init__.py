@@ -5,12 +5,14 @@
 0.5
 """
 
-from cxr_mtl.classifier.evaluation import choose_threshold, classifier_records, logits_of
+from cxr_mtl.classifier.evaluation import classifier_records, logits_of
 from cxr_mtl.classifier.subgroups import report_groups
+from cxr_mtl.classifier.thresholds import choose_threshold, youden_by_choice
 
 __all__ = [
     "choose_threshold",
     "classifier_records",
     "logits_of",
     "report_groups",
+    "youden_by_choice",
 ]

@@ -18,7 +18,6 @@ from sklearn.metrics import (
     f1_score,
     recall_score,
     roc_auc_score,
-    roc_curve,
 )
 
 from cxr_mtl.base.errors import InputError
@@ -82,31 +81,6 @@ def logits_of(head: FusionHead, images: ArrayLike, texts: ArrayLike) -> Floats:
     return logits.double().numpy()
 
 
-def choose_threshold(probabilities: ArrayLike, labels: ArrayLike) -> float:
-    """The threshold of the greatest Youden's J = sensitivity + specificity − 1.
-
-    All thresholds between two neighbouring probabilities give one J: the middle of the best gap is
-    taken, of several best gaps the widest, of equally wide ones the highest.
-    Source: Youden, "Index for rating diagnostic tests", Cancer 1950.
-
-    Raises:
-        InputError: bad input as in `classifier_records`, one class, or one probability for all.
-    """
-    probabilities, labels = _checked(probabilities, labels)
-    check_both_classes(labels, "a threshold needs")
-    false, true, thresholds = roc_curve(labels, probabilities, drop_intermediate=False)
-    # The first point calls no study abnormal and the last one all: neither is a threshold.
-    gain, upper, lower = (true - false)[1:-1], thresholds[1:-1], thresholds[2:]
-    if not len(gain):
-        raise InputError(
-            f"all {len(labels)} studies have the probability {probabilities[0]:g}: no threshold "
-            "tells one from another"
-        )
-    best = np.isclose(gain, gain.max(), rtol=0, atol=1e-12)
-    chosen = np.argmax(np.where(best, upper - lower, -1))
-    return float((upper[chosen] + lower[chosen]) / 2)
-
-
 def expected_calibration_error(probabilities: ArrayLike, labels: ArrayLike) -> float:
     """Distance of mean probability and abnormal share, averaged over `BINS` bins by their studies.
 
@@ -118,7 +92,7 @@ def expected_calibration_error(probabilities: ArrayLike, labels: ArrayLike) -> f
     Raises:
         InputError: bad input as in `classifier_records`.
     """
-    probabilities, labels = _checked(probabilities, labels)
+    probabilities, labels = checked(probabilities, labels)
     return _calibration_error_of(probabilities, labels)(np.ones(len(labels)))
 
 
@@ -164,7 +138,7 @@ def classifier_records(
             f"{bootstrap.counts.shape[1]} studies: give one of each per test study"
         )
     if rows.any():
-        _checked(probabilities[rows], labels[rows])
+        checked(probabilities[rows], labels[rows])
     called = probabilities >= threshold
     abnormal, normal = int((labels[rows] == 1).sum()), int((labels[rows] == 0).sum())
     enough = {"sensitivity": abnormal, "specificity": normal, "ece": (abnormal + normal) // BINS}
@@ -276,7 +250,7 @@ def _with_band(grid: Floats, curves: list[Floats]) -> Curve:
     return Curve(grid, curves[0], low, high)
 
 
-def _checked(probabilities: ArrayLike, labels: ArrayLike) -> tuple[Floats, Integers]:
+def checked(probabilities: ArrayLike, labels: ArrayLike) -> tuple[Floats, Integers]:
     probabilities, labels = np.asarray(probabilities, dtype=np.float64), np.asarray(labels)
     if probabilities.ndim != 1 or probabilities.shape != labels.shape or not len(labels):
         raise InputError(

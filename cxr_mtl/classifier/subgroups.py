@@ -1,4 +1,4 @@
-"""Groups of the test studies: by section, indexing, view tag, and by other rules of labelling.
+"""Groups of the test studies by section, indexing and view tag; labels and texts by other rules.
 
 A table of the user's own pairs has no sections, headings or views, and so none of these.
 """
@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cxr_mtl.data.openi import NOT_INDEXED
-from cxr_mtl.data.studies import LabelRule, label_of
+from cxr_mtl.data.studies import Deidentification, LabelRule, Sections, label_of, report_text
 from cxr_mtl.data.views import read_views
 
 Booleans = NDArray[np.bool_]
@@ -54,4 +54,15 @@ def labels_under_rules(studies: pd.DataFrame) -> dict[str, NDArray[np.int64]]:
     return {
         rule: np.array([-1 if label is None else label for label in found], dtype=np.int64)
         for rule, found in labels.items()
+    }
+
+
+def texts_by_section(
+    studies: pd.DataFrame, deidentification: Deidentification
+) -> dict[str, list[str]]:
+    """The texts of Open-I studies made of both sections, of the findings and of the impression."""
+    sections = list(zip(studies["findings"], studies["impression"], strict=True))
+    return {
+        kind: [report_text(*pair, kind, deidentification) for pair in sections]
+        for kind in get_args(Sections)
     }

@@ -14,12 +14,14 @@ True
 from cxr_mtl.evidence.bootstrap import Bootstrap
 from cxr_mtl.evidence.result_display import metric_name, model_name, readable, results_table
 from cxr_mtl.evidence.significance import compare_models, paired_test
+from cxr_mtl.evidence.split_half import lead_of_the_best
 from cxr_mtl.evidence.tables import evaluate_tables
 
 __all__ = [
     "Bootstrap",
     "compare_models",
     "evaluate_tables",
+    "lead_of_the_best",
     "metric_name",
     "model_name",
     "paired_test",

@@ -1,7 +1,5 @@
 """The classifier's logits, threshold, metrics and curves, by definition and scikit-learn."""
 
-import itertools
-
 import numpy as np
 import pytest
 import torch
@@ -12,7 +10,6 @@ from cxr_mtl.base.errors import InputError
 from cxr_mtl.classifier.evaluation import (
     BINS,
     METRICS,
-    choose_threshold,
     classifier_records,
     expected_calibration_error,
     logits_of,
@@ -56,45 +53,6 @@ def test_logits_are_the_linear_layer_on_the_mean_embedding_without_dropout():
 def test_embeddings_that_do_not_fit_the_head_are_refused(images, texts, message):
     with pytest.raises(InputError, match=message):
         logits_of(FusionHead(6, 0.0), images, texts)
-
-
-def youden(threshold, probabilities, labels):
-    called = probabilities >= threshold
-    return called[labels == 1].mean() + (~called)[labels == 0].mean() - 1
-
-
-@pytest.mark.parametrize("seed", range(10))
-def test_the_threshold_is_the_middle_of_the_widest_gap_of_greatest_j(seed):
-    probabilities, labels = classified(20, seed)
-    probabilities = probabilities.round(1)
-    gaps = list(itertools.pairwise(np.unique(probabilities)))
-    gains = [youden((low + high) / 2, probabilities, labels) for low, high in gaps]
-    width = max(h - lo for (lo, h), j in zip(gaps, gains, strict=True) if j > max(gains) - 1e-9)
-    chosen = choose_threshold(probabilities, labels)
-    assert youden(chosen, probabilities, labels) == pytest.approx(max(gains))
-    gap = next((low, high) for low, high in gaps if low < chosen < high)
-    assert chosen == pytest.approx(sum(gap) / 2)
-    assert gap[1] - gap[0] == pytest.approx(width)
-
-
-def test_of_equally_wide_best_gaps_the_highest_is_taken():
-    assert choose_threshold([0.0, 0.25, 0.5, 0.75], [0, 1, 0, 1]) == 0.625
-
-
-@pytest.mark.parametrize(
-    ("probabilities", "labels", "message"),
-    [
-        ([0.2, 0.3], [1, 1], "all 2 studies have the label 1"),
-        ([0.4, 0.4], [0, 1], "all 2 studies have the probability 0.4"),
-        ([0.4, 1.7], [0, 1], "1.7 is no probability"),
-        ([0.4, np.nan], [0, 1], "nan is no probability"),
-        ([0.4, 0.5], [0, -1], r"1 of 2 labels are neither 0 nor 1 \(the first is -1\)"),
-        ([0.4], [0, 1], r"shape \[1\] and labels of shape \[2\]"),
-    ],
-)
-def test_a_threshold_is_not_chosen_on_bad_input(probabilities, labels, message):
-    with pytest.raises(InputError, match=message):
-        choose_threshold(probabilities, labels)
 
 
 def test_the_calibration_error_is_the_mean_distance_in_equal_bins():

@@ -1,50 +1,41 @@
-"""How good a choice looks on the test studies that chose it, and on others.
+"""A threshold of the classifier: chosen, and how good the choice looks elsewhere.
 
-The test studies are cut into halves at random, many times. What is best on one half is chosen; the
-other half, which had no say in it, tells how good the choice is.
+`probabilities` and `labels` are [n], one a study; label 1 is abnormal, 0 normal. A study is called
+abnormal where its probability reaches the threshold.
 """
 
-from typing import NamedTuple
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+from sklearn.metrics import roc_curve
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.classifier.evaluation import check_both_classes, choose_threshold
+from cxr_mtl.classifier.evaluation import check_both_classes, checked
+from cxr_mtl.evidence.split_half import Selection
 
 
-class Selection(NamedTuple):
-    """Means over the cuts: on the half that chose, and on the half that was kept out of it."""
+def choose_threshold(probabilities: ArrayLike, labels: ArrayLike) -> float:
+    """The threshold of the greatest Youden's J = sensitivity + specificity − 1.
 
-    seen: float
-    kept_out: float
-
-
-def lead_of_the_best(values: ArrayLike, *, seed: int, cuts: int = 2000) -> Selection:
-    """How far the best of several models is ahead of their mean.
-
-    `values`, [models, n], is the metric of each model for each of n queries.
+    All thresholds between two neighbouring probabilities give one J: the middle of the best gap is
+    taken, of several best gaps the widest, of equally wide ones the highest.
+    Source: Youden, "Index for rating diagnostic tests", Cancer 1950.
 
     Raises:
-        InputError: fewer than 2 models or 2 queries.
+        InputError: bad input as in `classifier_records`, one class, or one probability for all.
     """
-    values = np.asarray(values, dtype=np.float64)
-    if values.ndim != 2 or min(values.shape) < 2:
+    probabilities, labels = checked(probabilities, labels)
+    check_both_classes(labels, "a threshold needs")
+    false, true, thresholds = roc_curve(labels, probabilities, drop_intermediate=False)
+    # The first point calls no study abnormal and the last one all: neither is a threshold.
+    gain, upper, lower = (true - false)[1:-1], thresholds[1:-1], thresholds[2:]
+    if not len(gain):
         raise InputError(
-            f"the best of several needs values [models, queries], at least 2 of each, not "
-            f"{list(values.shape)}"
+            f"all {len(labels)} studies have the probability {probabilities[0]:g}: no threshold "
+            "tells one from another"
         )
-    n = values.shape[1]
-    order = np.random.default_rng(seed).random((cuts, n)).argsort(axis=1)
-    chooses = (order < n // 2).astype(np.float64)
-    seen = chooses @ values.T / (n // 2)
-    kept_out = (1 - chooses) @ values.T / (n - n // 2)
-    best = seen.argmax(axis=1)
-    return Selection(*(_lead(means, best) for means in (seen, kept_out)))
-
-
-def _lead(means: NDArray[np.float64], best: NDArray[np.intp]) -> float:
-    return float((means[np.arange(len(best)), best] - means.mean(axis=1)).mean())
+    best = np.isclose(gain, gain.max(), rtol=0, atol=1e-12)
+    chosen = np.argmax(np.where(best, upper - lower, -1))
+    return float((upper[chosen] + lower[chosen]) / 2)
 
 
 def youden(probabilities: ArrayLike, labels: ArrayLike, threshold: float) -> float:
