@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from cxr_mtl.base.files import write_beside
 from cxr_mtl.pages.launch import REPOSITORY_VARIABLE, check_repository
 from cxr_mtl.runs.run import existing_run, named_run
 
@@ -63,15 +64,7 @@ def build_html(run_name: str, reference: str | None = None) -> Path:
     if done.returncode != 0 or not (pages / "index.html").exists():
         said = re.sub(r"\x1b\[[0-9;]*m", "", done.stderr).strip()
         raise PagesError(f"the pages could not be built:\n{said[-4000:]}")
-    _replace(BUILD / "html", pages)
+    with write_beside(BUILD / "html") as whole:
+        pages.rename(whole)
     shutil.rmtree(beside)
     return BUILD / "html/index.html"
-
-
-def _replace(folder: Path, new: Path) -> None:
-    old = folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    new.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)

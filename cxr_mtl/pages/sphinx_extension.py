@@ -19,13 +19,7 @@ from sphinx.config import Config
 
 from cxr_mtl.models.demo_architecture import DemoName
 from cxr_mtl.pages.chapters import read_page
-from cxr_mtl.pages.directives import (
-    EditionTable,
-    ModelTable,
-    NumberRole,
-    ParameterTable,
-    RunFigure,
-)
+from cxr_mtl.pages.directives import EditionTable, ModelTable, NumberRole, ParameterTable, RunFigure
 from cxr_mtl.pages.edition import add_config_values, edition_of
 from cxr_mtl.runs.against_reference import COMPARE_PAGE, write_compare_page
 from cxr_mtl.runs.manifest import Record

@@ -72,11 +72,7 @@ class StageRunner:
     """
 
     def __init__(
-        self,
-        stages: Mapping[str, tuple[Chapter, Values]],
-        run: Run,
-        force: bool,
-        console: Console,
+        self, stages: Mapping[str, tuple[Chapter, Values]], run: Run, force: bool, console: Console
     ) -> None:
         self._stages, self._run, self._force, self._console = stages, run, force, console
         self.progress = Progress(

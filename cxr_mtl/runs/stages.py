@@ -14,13 +14,7 @@ from nbformat import NotebookNode
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.files import content_key
-from cxr_mtl.base.fingerprints import (
-    chapter_code,
-    digest,
-    has_tag,
-    input_digest,
-    library_sources,
-)
+from cxr_mtl.base.fingerprints import chapter_code, digest, has_tag, input_digest, library_sources
 from cxr_mtl.base.imports import code_cells, missing_import
 from cxr_mtl.runs.parameters import Parameter, read_parameters, write_parameters
 from cxr_mtl.runs.run import Run

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.base.files import read_json, write_json
+from cxr_mtl.base.files import read_json
 from cxr_mtl.base.records import find_record
 from cxr_mtl.base.table_text import TEXT, html_page, html_row, html_table
 from cxr_mtl.evidence.result_display import UNDEFINED, metric_name, readable
@@ -85,10 +85,6 @@ class Sweep:
             "grid": self.grid,
             "points": [{"run": point.run, "values": point.values} for point in self.points],
         }
-
-    def write(self) -> None:
-        """Make the folder, with `sweep.json` in it."""
-        write_json(self.folder / "sweep.json", self.record())
 
 
 def plan_sweep(
