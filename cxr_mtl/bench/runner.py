@@ -65,13 +65,7 @@ def run_benchmarks(
         InputError: an unknown name or size, no such device or run, or `out` is a folder; found
             before any work.
     """
-    for name in what:
-        check_choice("what", name, What)
-    check_choice("size", size, Size)
-    check_choice("device", device, Device)
-    pick_device(device)
-    if out is not None and out.is_dir():
-        raise InputError(f"{out} is a folder: give the name of a file")
+    _check(what, size, device, out)
     written, everything = [], []
     busy = psutil.cpu_percent(interval=0.5)
     if busy > BUSY_PERCENT:
@@ -167,6 +161,16 @@ def measurement_table(title: str, measurements: Sequence[Measurement]) -> Table:
         table.add_row(*(escape({**row, "case": name}[column]) for column in columns))
         heading, above = where, measurement.case
     return table
+
+
+def _check(what: Sequence[str], size: Size, device: Device, out: Path | None) -> None:
+    for name in what:
+        check_choice("what", name, What)
+    check_choice("size", size, Size)
+    check_choice("device", device, Device)
+    pick_device(device)
+    if out is not None and out.is_dir():
+        raise InputError(f"{out} is a folder: give the name of a file")
 
 
 def _cells(measurement: Measurement, notes: Sequence[str]) -> dict[str, str]:

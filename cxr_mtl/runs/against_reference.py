@@ -32,7 +32,7 @@ class Comparison:
 
     Args:
         states, reference_states: those of both runs' stages, by name.
-        numbers: what `comparison.compare_runs` finds in the stages that are fresh in both runs, A
+        numbers: what `compare.compare_runs` finds in the stages that are fresh in both runs, A
             being the reference; None where `reason` tells in a sentence why nothing is compared.
         mend: the command that makes the reference whole.
     """

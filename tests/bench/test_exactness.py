@@ -1,3 +1,5 @@
+"""The fast path repeats plain open_clip: embeddings, gradients and weights after some steps."""
+
 import open_clip
 import torch
 

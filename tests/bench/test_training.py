@@ -1,3 +1,5 @@
+"""A timed step trains what is unfrozen, and its floor is that counted by hand."""
+
 import math
 
 import pytest

@@ -1,4 +1,4 @@
-"""The driver: runs what is stale and nothing else, and says what failed."""
+"""The driver: runs what is stale and nothing else, in order and side by side; says what failed."""
 
 import errno
 import io
@@ -19,8 +19,7 @@ from rich.console import Console
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.fingerprints import digest
-from cxr_mtl.runs import driver as book
-from cxr_mtl.runs import stages
+from cxr_mtl.runs import driver, stages
 from cxr_mtl.runs.driver import chapter_states, run_chapters, run_side_by_side
 from cxr_mtl.runs.run import Run
 from cxr_mtl.runs.stage_runner import ChapterError, StageRunner
@@ -75,6 +74,7 @@ if how != "empty-handed":
 """
 )
 QUIET = Console(quiet=True)
+PATIENCE = 20  # seconds that a loaded machine may take for what takes no time
 
 
 @pytest.fixture(scope="module")
@@ -351,7 +351,7 @@ def test_a_failure_beside_another_chapter_is_told_at_once_and_the_other_is_kept(
 
 def test_a_stopped_runner_begins_nothing(study, monkeypatch):
     monkeypatch.setattr(papermill, "execute_notebook", lambda *_, **__: pytest.fail("it began"))
-    _, chapters = book.plan("demo", "demo")
+    _, chapters = driver.plan("demo", "demo")
     stages = {chapter.name: (chapter, values) for chapter, values in chapters}
     runner = StageRunner(stages, Run("runs/demo"), True, QUIET)
     runner.stop()
@@ -361,7 +361,7 @@ def test_a_stopped_runner_begins_nothing(study, monkeypatch):
 
 @pytest.mark.parametrize("value", ["0", "-1", "two", ""])
 def test_an_unusable_number_of_chapters_at_once_is_refused(study, monkeypatch, value):
-    monkeypatch.setenv(book.AT_ONCE_VARIABLE, value)
+    monkeypatch.setenv(driver.AT_ONCE_VARIABLE, value)
     with pytest.raises(InputError, match=f"CXR_MTL_AT_ONCE is '{value}': give a number from 1"):
         run_chapters(console=QUIET)
 
@@ -403,9 +403,6 @@ def test_a_kernel_of_another_python_is_refused(study, monkeypatch):
     monkeypatch.setenv("JUPYTER_PATH", os.fspath(study / "jupyter"))
     with pytest.raises(InputError, match="starts /usr/bin/other, not"):
         run_chapters(console=QUIET)
-
-
-PATIENCE = 20  # seconds that a loaded machine may take for what takes no time
 
 
 def never_stop():
