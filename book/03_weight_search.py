@@ -33,6 +33,7 @@ from cxr_mtl.base import files, write_json, write_table
 from cxr_mtl.figures import common, use_theme
 from cxr_mtl.runs import Run
 from cxr_mtl.training import (
+    PAPER_WEIGHTS,
     LossWeights,
     TrainingConfig,
     embed_rows,
@@ -128,7 +129,7 @@ name = files.content_key(
     setup.rows["validation"].tolist(),
     pruning,
     workers,
-    vars(weight_search.PAPER_WEIGHTS),
+    vars(PAPER_WEIGHTS),
 )
 found = search_weights(
     setup.objective(config),
@@ -138,7 +139,7 @@ found = search_weights(
     workers=workers,
     seed=seed,
     pruning=pruning,
-    first=weight_search.PAPER_WEIGHTS,
+    first=PAPER_WEIGHTS,
     on_trial=print_trial,
 )
 
@@ -159,7 +160,7 @@ at_paper = found.study.trials[0].value
 pd.DataFrame(
     {
         "found here": vars(found.weights) | {"validation MRR": found.value},
-        "the paper's weights": vars(weight_search.PAPER_WEIGHTS)
+        "the paper's weights": vars(PAPER_WEIGHTS)
         | {"validation MRR": at_paper},
     }
 ).rename(
@@ -238,7 +239,7 @@ records = [
     {
         "metric": f"lambda_{name}",
         "value": value,
-        "paper": getattr(weight_search.PAPER_WEIGHTS, name),
+        "paper": getattr(PAPER_WEIGHTS, name),
     }
     for name, value in vars(found.weights).items()
 ]

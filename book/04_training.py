@@ -284,7 +284,8 @@ in_batches.to_frame("mean of five batches").round(3)
 #
 # **Break the mend:** put four different words into `toy_texts`, and the mask does nothing. **Mend the
 # training:** the book trains without the mask, as the paper describes its loss; put
-# `masked_clip_loss` in place of `clip_loss` in `multi_task_loss`, and pass the twins of the batch.
+# `masked_clip_loss` in place of `clip_loss` where `LossWeights` declares the weight `clip`, and give
+# `LossBatch` the twins of the batch.
 #
 # ## What is kept
 #

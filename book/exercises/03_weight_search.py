@@ -38,6 +38,7 @@ from cxr_mtl.base import read_json, read_table
 from cxr_mtl.models import FusionHead
 from cxr_mtl.runs import Run
 from cxr_mtl.training import (
+    PAPER_WEIGHTS,
     LossWeights,
     multi_task_loss,
     trainer,
@@ -296,7 +297,7 @@ def shrunk(weights: LossWeights) -> LossWeights:
 
 # %% tags=["check"]
 for weights in (
-    weight_search.PAPER_WEIGHTS,
+    PAPER_WEIGHTS,
     LossWeights(1.0, 0.5, 2.0),
 ):
     small = shrunk(weights)
@@ -314,9 +315,9 @@ for weights in (
     assert min(lows) > -1e-9, f"{small} is outside the ranges"
     assert min(lows) < 1e-9, f"{small} can shrink further"
 
-small = shrunk(weight_search.PAPER_WEIGHTS)
-shrinkage = small.clip / weight_search.PAPER_WEIGHTS.clip
-v, t, total = train_toy(weight_search.PAPER_WEIGHTS, seed)
+small = shrunk(PAPER_WEIGHTS)
+shrinkage = small.clip / PAPER_WEIGHTS.clip
+v, t, total = train_toy(PAPER_WEIGHTS, seed)
 v_small, t_small, total_small = train_toy(small, seed)
 assert np.allclose(v, v_small, atol=1e-3), "AdamW trained another model"
 assert np.allclose(t, t_small, atol=1e-3), "AdamW trained another model"
@@ -325,7 +326,7 @@ assert np.isclose(total_small, shrinkage * total, rtol=1e-3), (
 )
 
 sgd = partial(torch.optim.SGD, lr=0.02)
-v, *_ = train_toy(weight_search.PAPER_WEIGHTS, seed, sgd)
+v, *_ = train_toy(PAPER_WEIGHTS, seed, sgd)
 v_small, *_ = train_toy(small, seed, sgd)
 assert not np.allclose(v, v_small, atol=1e-3), (
     "SGD trained the same model"

@@ -12,6 +12,7 @@ Where every image has its own report and no other, the CLIP loss is nearly 0:
 from cxr_mtl.training.demo_models import backbone_source
 from cxr_mtl.training.fine_tuned import load_fine_tuned, save_fine_tuned
 from cxr_mtl.training.losses import (
+    PAPER_WEIGHTS,
     LossWeights,
     classification_loss,
     clip_loss,
@@ -24,6 +25,7 @@ from cxr_mtl.training.trainer import TrainingConfig, embed_rows, train
 from cxr_mtl.training.weight_search import search_weights
 
 __all__ = [
+    "PAPER_WEIGHTS",
     "LossWeights",
     "TrainingConfig",
     "backbone_source",

@@ -18,7 +18,6 @@ from cxr_mtl.base.processes import Workers
 from cxr_mtl.models.features import Features
 from cxr_mtl.models.last_layer import LastLayer
 from cxr_mtl.training.losses import LOSS_TERMS, LossWeights
-from cxr_mtl.training.losses import PAPER_WEIGHTS as PAPER_WEIGHTS
 from cxr_mtl.training.trainer import TrainingConfig, train
 
 RANGES = {name: term.search_range for name, term in LOSS_TERMS.items()}

@@ -12,9 +12,9 @@ from cxr_mtl.base.errors import InputError
 from cxr_mtl.models.features import compute_features
 from cxr_mtl.models.last_layer import LastLayer, freeze
 from cxr_mtl.training import weight_search
-from cxr_mtl.training.losses import LossWeights
+from cxr_mtl.training.losses import PAPER_WEIGHTS, LossWeights
 from cxr_mtl.training.trainer import TrainingConfig, train
-from cxr_mtl.training.weight_search import PAPER_WEIGHTS, RANGES, TrainingObjective, search_weights
+from cxr_mtl.training.weight_search import RANGES, TrainingObjective, search_weights
 
 
 def peak_at_the_papers_weights(weights, report):
