@@ -52,6 +52,23 @@ def test_the_library_names_its_packages_from_low_to_high_one_a_line():
     assert sorted(named) == PACKAGES
 
 
+def test_the_tests_of_a_package_lie_in_a_folder_of_its_name_and_are_called_after_its_modules():
+    across = {"training/a_further_loss"}
+    tests = {
+        f"{path.parent.name}/{path.stem.removeprefix('test_')}"
+        for path in (ROOT / "tests").glob("*/test_*.py")
+        if path.parent.name in PACKAGES
+    }
+    modules = {f"{path.parent.name}/{path.stem}" for path in LIBRARY.glob("*/*.py")}
+    assert {name.split("/")[0] for name in tests} == set(PACKAGES)
+    assert tests - modules == across
+
+
+def test_no_module_is_longer_than_a_stranger_reads_at_once():
+    lines = {path: len(path.read_text().splitlines()) for path in LIBRARY.rglob("*.py")}
+    assert {path.name: count for path, count in lines.items() if count > 320} == {}
+
+
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda path: path.stem)
 def test_a_chapter_imports_from_few_packages_in_few_lines(chapter):
     lines = re.findall(r"^from cxr_mtl\.(\w+)(\S*) import", chapter.read_text(), flags=re.MULTILINE)
