@@ -21,7 +21,7 @@ from cxr_mtl.models.demo_architecture import DemoName
 from cxr_mtl.pages.chapters import read_page
 from cxr_mtl.pages.directives import EditionTable, ModelTable, NumberRole, ParameterTable, RunFigure
 from cxr_mtl.pages.edition import add_config_values, edition_of
-from cxr_mtl.runs.against_reference import COMPARE_PAGE, write_compare_page
+from cxr_mtl.runs.against_reference import write_compare_page
 from cxr_mtl.runs.manifest import Record
 
 PHANTOM_BANNER = "Demo edition: the images are drawn phantoms, not radiographs"
@@ -96,10 +96,7 @@ def _finish(app: Sphinx, error: Exception | None) -> None:
     _copy_mathjax(folder / "_static/mathjax")
     for page in folder.rglob("*.html"):
         page.write_text(mend(page.read_text("utf-8")), "utf-8")
-    comparison = edition_of(app).comparison
-    (folder / COMPARE_PAGE).unlink(missing_ok=True)  # of an earlier build in the same folder
-    if comparison:
-        write_compare_page(comparison, folder)
+    write_compare_page(edition_of(app).comparison, folder)
 
 
 def _copy_mathjax(folder: Path) -> None:

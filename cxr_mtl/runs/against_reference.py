@@ -116,9 +116,13 @@ def reference_summary(comparison: Comparison, compare_link: str) -> str:
     return f"{text} Not compared, for they are stale: {', '.join(stale)}." if stale else text
 
 
-def write_compare_page(comparison: Comparison, folder: Path) -> None:
-    """Write the page that sets all compared numbers side by side into a book's HTML folder."""
-    if comparison.numbers is not None:
+def write_compare_page(comparison: Comparison | None, folder: Path) -> None:
+    """Write the page that sets all compared numbers side by side into a book's HTML folder.
+
+    Where nothing is compared, that of an earlier build in the same folder goes.
+    """
+    (folder / COMPARE_PAGE).unlink(missing_ok=True)
+    if comparison is not None and comparison.numbers is not None:
         page = compare_page(comparison.numbers, Run(comparison.reference), Run(comparison.run))
         root = comparison.run.parents[1]
         (folder / COMPARE_PAGE).write_text(page.replace(f"{escape(str(root))}/", ""), "utf-8")

@@ -22,7 +22,7 @@ NONE = pd.DataFrame()
         ("deidentification", lambda x: select_studies(NONE, NONE, Path(), deidentification=x)),
         ("view_source", lambda x: read_views(x)),
         ("duplicates", lambda x: split_studies(NONE, seed=0, duplicates=x)),
-        ("dataset", lambda x: load_dataset(x, cache=Path(), seed=0)),
+        ("dataset", lambda x: load_dataset(x)),
     ],
 )
 def test_an_unknown_choice_is_refused_with_the_known_ones(name, call):

@@ -1,10 +1,7 @@
 """This run against the reference: what is compared, what is shown, what is only counted."""
 
-from types import SimpleNamespace
-
 import pytest
 
-from cxr_mtl.pages import sphinx_extension
 from cxr_mtl.runs.against_reference import (
     ROWS,
     compare_with_reference,
@@ -151,10 +148,7 @@ def test_the_page_of_an_earlier_build_goes_where_nothing_is_compared(study):
     page = study / "_static/compare.html"
     for comparison in (None, compared(study, reference="other")):
         page.write_text("old numbers")
-        edition = SimpleNamespace(comparison=comparison)
-        builder = SimpleNamespace(format="html")
-        app = SimpleNamespace(cxr_mtl_edition=edition, builder=builder, outdir=study)
-        sphinx_extension._write_compare_page(app, None)
+        write_compare_page(comparison, study)
         assert not page.exists()
 
 
