@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
+from golden_numbers import check_golden
 
-from cxr_mtl.runs.golden import check_golden
 from cxr_mtl.runs.run import Run
 from cxr_mtl.runs.stages import read_chapters
 

@@ -3,9 +3,9 @@
 import json
 
 import pytest
+from golden_numbers import check_golden, load_golden
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.runs.golden import check_golden, load_golden
 from cxr_mtl.runs.run import Run
 
 COUNT = {
