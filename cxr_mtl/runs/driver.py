@@ -16,20 +16,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from cxr_mtl.base.errors import InputError
+from cxr_mtl.runs.freshness import recorded, stage_parts, why_stale
 from cxr_mtl.runs.manifest import is_manifest, manifest_values, what_differs
 from cxr_mtl.runs.parameters import merge_declarations, read_profile, resolve
 from cxr_mtl.runs.run import Run, existing_run, named_run
 from cxr_mtl.runs.stage_runner import Outcome, StageResult, StageRunner, Values
-from cxr_mtl.runs.stages import (
-    BOOK,
-    Chapter,
-    chosen_stages,
-    read_stages,
-    recorded,
-    stage_parts,
-    upstream,
-    why_stale,
-)
+from cxr_mtl.runs.stages import BOOK, Chapter, chosen_stages, read_stages, upstream
 
 Plan = list[tuple[Chapter, Values]]
 Result = TypeVar("Result")

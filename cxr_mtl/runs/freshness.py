@@ -1,15 +1,18 @@
-"""What of a run may be shown: each stage's record in the manifest, and why a stage is stale."""
+"""What is fresh: the parts that a stage's outcome rests on, and why what a run holds is stale."""
 
-from collections.abc import Iterable
+import platform
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from pydantic import ValidationError
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.base.files import read_json
-from cxr_mtl.base.fingerprints import chapter_code
+from cxr_mtl.base.files import content_key, read_json
+from cxr_mtl.base.fingerprints import chapter_code, digest, input_digest, library_sources
+from cxr_mtl.base.imports import code_cells
 from cxr_mtl.runs.manifest import Record, manifest_values
 from cxr_mtl.runs.run import RUNS, Run
 from cxr_mtl.runs.stages import (
@@ -18,10 +21,14 @@ from cxr_mtl.runs.stages import (
     Chapter,
     executed_copy,
     read_chapters,
-    recorded,
-    stage_parts,
-    why_stale,
 )
+
+_GROUPS = {
+    "parameters": "the parameter {name} changed",
+    "inputs": "what the parameter {name} points to changed",
+    "library": "{name} changed",
+    "needs": "{name} changed",
+}
 
 
 @dataclass(frozen=True)
@@ -88,6 +95,84 @@ def mending_command(run_name: str, root: Path) -> str:
     return f"cxr-mtl book --profile {path.as_posix()} --run {run_name}"
 
 
+def stage_parts(
+    chapter: Chapter, values: Mapping[str, Any], run: Run, lock: Path = LOCK
+) -> dict[str, Any]:
+    """Everything a stage's outcome depends on, by hash; the key is the hash of it all.
+
+    `run_dir` is left out: a renamed run stays fresh.
+
+    Raises:
+        InputError: a needed file is not there.
+    """
+    for need in chapter.needs:
+        if not (run / need).exists():
+            raise InputError(
+                f"{chapter.name} needs {run / need}, which is missing: run the chapter that "
+                "leaves it first"
+            )
+    paths = {
+        name: input_digest(Path(values[name]))
+        for name, parameter in chapter.parameters.items()
+        if parameter.is_path and values[name] is not None and name != "run_dir"
+    }
+    return {
+        "code": content_key(chapter_code(chapter.notebook)),
+        "parameters": {name: value for name, value in values.items() if name != "run_dir"},
+        "inputs": paths,
+        "library": library_sources(code_cells(chapter.notebook)),
+        "needs": {need: digest(run / need) for need in chapter.needs},
+        "lock": digest(lock) if lock.exists() else None,
+        "python": ".".join(platform.python_version_tuple()[:2]),
+    }
+
+
+def recorded(run: Run, name: str) -> Any:
+    """A stage's entry in the manifest of a run, unchecked; None where there is none.
+
+    Raises:
+        InputError: the file is no manifest.
+    """
+    manifest = run.manifest
+    if not isinstance(manifest, dict):
+        raise InputError(f"{run / 'manifest.json'} is no manifest: delete it and run again")
+    return manifest.get(name)
+
+
+def why_stale(chapter: Chapter, parts: Mapping[str, Any], record: Any, run: Run) -> str | None:
+    """The first reason to run a chapter again, or None when its last run still stands.
+
+    Args:
+        parts: what `stage_parts` finds now.
+        record: the stage's entry in the manifest, as `recorded` finds it.
+    """
+    if record is None or not executed_copy(run, chapter.name).exists():
+        return "not run yet"
+    if not _is_whole(record):
+        return "its entry in the manifest is damaged"
+    old = record["parts"]
+    if old.get("code") != parts["code"]:
+        return "its code changed"
+    for group, words in _GROUPS.items():
+        before = old.get(group, {})
+        for name in sorted({*before, *parts[group]}):
+            if before.get(name) != parts[group].get(name):
+                return words.format(name=name)
+    for name, words in {"lock": "requirements.lock", "python": "the Python version"}.items():
+        if old.get(name) != parts[name]:
+            return f"{words} changed"
+    for leaf in chapter.leaves:
+        if not (run / leaf).exists():
+            return f"{leaf} is missing"
+        if record["left"].get(leaf) != digest(run / leaf):
+            return f"{leaf} was changed since"
+    copy = executed_copy(run, chapter.name)
+    # Absent from the records of versions that did not look at it.
+    if record.get("executed") not in (None, digest(copy)):
+        return f"{copy.relative_to(run.path)} was changed since"
+    return None
+
+
 def _state(chapter: Chapter, run: Run, lock: Path) -> StageState:
     name, entry = chapter.name, recorded(run, chapter.name)
     if entry is None:
@@ -124,3 +209,12 @@ def _damage(chapter: Chapter, run: Run) -> str | None:
     if results.exists():
         read_json(results)
     return None
+
+
+def _is_whole(record: Any) -> bool:
+    """Whether an entry of the manifest has the mappings that `why_stale` reads."""
+    return (
+        isinstance(record, dict)
+        and all(isinstance(record.get(name), dict) for name in ("parts", "left"))
+        and all(isinstance(record["parts"].get(group, {}), dict) for group in _GROUPS)
+    )

@@ -51,7 +51,7 @@ class Hardware(BaseModel):
 
 
 class Parts(BaseModel):
-    """What a stage's outcome depends on: see `stages.stage_parts`."""
+    """What a stage's outcome depends on: see `freshness.stage_parts`."""
 
     code: str
     parameters: dict[str, Any]

@@ -26,9 +26,10 @@ from cxr_mtl.base.files import content_key
 from cxr_mtl.base.fingerprints import digest
 from cxr_mtl.base.resources import PeakMemory
 from cxr_mtl.runs.exercise_cells import label_at
+from cxr_mtl.runs.freshness import recorded, stage_parts, why_stale
 from cxr_mtl.runs.manifest import git_state, hardware, versions
 from cxr_mtl.runs.run import Run
-from cxr_mtl.runs.stages import Chapter, executed_copy, recorded, stage_parts, why_stale
+from cxr_mtl.runs.stages import Chapter, executed_copy
 
 Values = dict[str, Any]
 

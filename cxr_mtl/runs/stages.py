@@ -1,7 +1,6 @@
-"""A stage: a chapter or its exercises, their files, and the key that decides if it is fresh."""
+"""A stage: a chapter or its exercises, their files and their order."""
 
 import heapq
-import platform
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -13,8 +12,7 @@ import jupytext
 from nbformat import NotebookNode
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.base.files import content_key
-from cxr_mtl.base.fingerprints import chapter_code, digest, has_tag, input_digest, library_sources
+from cxr_mtl.base.fingerprints import has_tag
 from cxr_mtl.base.imports import code_cells, missing_import
 from cxr_mtl.runs.parameters import Parameter, read_parameters, write_parameters
 from cxr_mtl.runs.run import Run
@@ -24,12 +22,6 @@ EXERCISES = "exercises"
 CHAPTERS = "chapters"
 LOCK = Path("requirements.lock")
 
-_GROUPS = {
-    "parameters": "the parameter {name} changed",
-    "inputs": "what the parameter {name} points to changed",
-    "library": "{name} changed",
-    "needs": "{name} changed",
-}
 """The parts of a stage that have names, and what a changed one is called."""
 
 
@@ -217,93 +209,6 @@ def _is_called(name: str, word: PurePosixPath) -> bool:
     return alike and (word.parent.name == EXERCISES) == is_exercises
 
 
-def stage_parts(
-    chapter: Chapter, values: Mapping[str, Any], run: Run, lock: Path = LOCK
-) -> dict[str, Any]:
-    """Everything a stage's outcome depends on, by hash; the key is the hash of it all.
-
-    `run_dir` is left out: a renamed run stays fresh.
-
-    Raises:
-        InputError: a needed file is not there.
-    """
-    for need in chapter.needs:
-        if not (run / need).exists():
-            raise InputError(
-                f"{chapter.name} needs {run / need}, which is missing: run the chapter that "
-                "leaves it first"
-            )
-    paths = {
-        name: input_digest(Path(values[name]))
-        for name, parameter in chapter.parameters.items()
-        if parameter.is_path and values[name] is not None and name != "run_dir"
-    }
-    return {
-        "code": content_key(chapter_code(chapter.notebook)),
-        "parameters": {name: value for name, value in values.items() if name != "run_dir"},
-        "inputs": paths,
-        "library": library_sources(code_cells(chapter.notebook)),
-        "needs": {need: digest(run / need) for need in chapter.needs},
-        "lock": digest(lock) if lock.exists() else None,
-        "python": ".".join(platform.python_version_tuple()[:2]),
-    }
-
-
-def recorded(run: Run, name: str) -> Any:
-    """A stage's entry in the manifest of a run, unchecked; None where there is none.
-
-    Raises:
-        InputError: the file is no manifest.
-    """
-    manifest = run.manifest
-    if not isinstance(manifest, dict):
-        raise InputError(f"{run / 'manifest.json'} is no manifest: delete it and run again")
-    return manifest.get(name)
-
-
-def why_stale(chapter: Chapter, parts: Mapping[str, Any], record: Any, run: Run) -> str | None:
-    """The first reason to run a chapter again, or None when its last run still stands.
-
-    Args:
-        parts: what `stage_parts` finds now.
-        record: the stage's entry in the manifest, as `recorded` finds it.
-    """
-    if record is None or not executed_copy(run, chapter.name).exists():
-        return "not run yet"
-    if not _is_whole(record):
-        return "its entry in the manifest is damaged"
-    old = record["parts"]
-    if old.get("code") != parts["code"]:
-        return "its code changed"
-    for group, words in _GROUPS.items():
-        before = old.get(group, {})
-        for name in sorted({*before, *parts[group]}):
-            if before.get(name) != parts[group].get(name):
-                return words.format(name=name)
-    for name, words in {"lock": "requirements.lock", "python": "the Python version"}.items():
-        if old.get(name) != parts[name]:
-            return f"{words} changed"
-    for leaf in chapter.leaves:
-        if not (run / leaf).exists():
-            return f"{leaf} is missing"
-        if record["left"].get(leaf) != digest(run / leaf):
-            return f"{leaf} was changed since"
-    copy = executed_copy(run, chapter.name)
-    # Absent from the records of versions that did not look at it.
-    if record.get("executed") not in (None, digest(copy)):
-        return f"{copy.relative_to(run.path)} was changed since"
-    return None
-
-
 def executed_copy(run: Run, name: str) -> Path:
     """Where the executed notebook of a chapter, or of its exercises, lies."""
     return run / f"{name}.ipynb"
-
-
-def _is_whole(record: Any) -> bool:
-    """Whether an entry of the manifest has the mappings that `why_stale` reads."""
-    return (
-        isinstance(record, dict)
-        and all(isinstance(record.get(name), dict) for name in ("parts", "left"))
-        and all(isinstance(record["parts"].get(group, {}), dict) for group in _GROUPS)
-    )

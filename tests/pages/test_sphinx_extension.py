@@ -17,8 +17,9 @@ from cxr_mtl.pages.build import PagesError, build_html
 from cxr_mtl.pages.directives import NumberRole
 from cxr_mtl.pages.edition import Edition
 from cxr_mtl.pages.sphinx_extension import PHANTOM_BANNER, STAND_INS, banner, mend
+from cxr_mtl.runs.freshness import stage_parts
 from cxr_mtl.runs.run import Run
-from cxr_mtl.runs.stages import executed_copy, read_chapters, stage_parts
+from cxr_mtl.runs.stages import executed_copy, read_chapters
 
 ROOT = Path(__file__).parents[2]
 SOURCE = """\

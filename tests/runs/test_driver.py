@@ -19,7 +19,7 @@ from rich.console import Console
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.fingerprints import digest
-from cxr_mtl.runs import driver, stages
+from cxr_mtl.runs import driver, freshness, stages
 from cxr_mtl.runs.driver import chapter_states, run_chapters, run_side_by_side
 from cxr_mtl.runs.run import Run
 from cxr_mtl.runs.stage_runner import ChapterError, StageRunner
@@ -191,7 +191,7 @@ def test_the_library_makes_the_chapters_that_import_it_stale(study, monkeypatch)
     def imports(notebook):
         return {"cxr_mtl/training/trainer.py": "other"} if "lr" in str(notebook) else {}
 
-    monkeypatch.setattr(stages, "library_sources", imports)
+    monkeypatch.setattr(freshness, "library_sources", imports)
     assert chapter_states() == {"01_data": None, "02_model": "cxr_mtl/training/trainer.py changed"}
 
 

@@ -1,4 +1,4 @@
-"""What of a run may be shown: every way in which a stage is not what its manifest says."""
+"""What is fresh: what a stage's key covers, and every way in which a run is not what it says."""
 
 import json
 import shutil
@@ -7,11 +7,20 @@ import jupytext
 import pytest
 from nbformat.v4 import new_output
 
+from cxr_mtl.base.errors import InputError
+from cxr_mtl.base.files import content_key
 from cxr_mtl.base.fingerprints import digest
 from cxr_mtl.runs import freshness
-from cxr_mtl.runs.freshness import StageState, mending_command, read_states
+from cxr_mtl.runs.freshness import (
+    StageState,
+    mending_command,
+    read_states,
+    recorded,
+    stage_parts,
+    why_stale,
+)
 from cxr_mtl.runs.run import Run
-from cxr_mtl.runs.stages import executed_copy, read_chapters, stage_parts
+from cxr_mtl.runs.stages import executed_copy, read_chapter, read_chapters
 
 SOURCE = """\
 # ---
@@ -241,3 +250,70 @@ def test_chapters_that_were_run_and_are_stale_are_told_where_there_is_a_book(tmp
     assert freshness.stale_chapters("mine") == {}
     (tmp_path / "book").mkdir()
     assert freshness.stale_chapters("mine") == {"02_model": "its code changed"}
+
+
+def write_chapter(folder, name, needs="", leaves="", parameters=""):
+    text = SOURCE.format(needs=needs, leaves=leaves, what=1)
+    (folder / f"{name}.py").write_text(text.replace("count: int = 3", parameters))
+
+
+def test_the_key_follows_what_path_parameters_point_to_and_not_the_runs_folder(tmp_path):
+    write_chapter(
+        tmp_path, "01_a", parameters="csv: Path | None = None\nfolder: Path | None = None"
+    )
+    chapter = read_chapter(tmp_path / "01_a.py")
+    (tmp_path / "pairs.csv").write_text("a")
+    (tmp_path / "images").mkdir()
+
+    def key(run="one"):
+        values = {
+            "run_dir": run,
+            "csv": str(tmp_path / "pairs.csv"),
+            "folder": str(tmp_path / "images"),
+        }
+        return content_key(stage_parts(chapter, values, Run(tmp_path / "run")))
+
+    first = key()
+    assert key("another") == first
+    (tmp_path / "pairs.csv").write_text("bb")
+    second = key()
+    (tmp_path / "images/1.png").write_text("x")
+    assert len({first, second, key()}) == 3
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        3,
+        [],
+        {},
+        {"parts": {}},
+        {"parts": [], "left": {}},
+        {"parts": {"code": None, "library": None}, "left": {}},
+    ],
+)
+def test_a_damaged_entry_of_the_manifest_is_a_reason_to_run_again(tmp_path, entry):
+    write_chapter(tmp_path, "01_a")
+    chapter = read_chapter(tmp_path / "01_a.py")
+    run = Run(tmp_path / "run")
+    (run / "01_a.ipynb").touch()
+    run.write_stage("01_a", entry)
+    parts = stage_parts(chapter, {"run_dir": "x"}, run)
+    reason = why_stale(chapter, parts, recorded(run, "01_a"), run)
+    assert reason == "its entry in the manifest is damaged"
+
+
+def test_a_manifest_that_is_none_is_named(tmp_path):
+    run = Run(tmp_path / "run")
+    assert recorded(run, "01_a") is None
+    (run / "manifest.json").write_text("[]")
+    with pytest.raises(InputError, match=r"manifest\.json is no manifest: delete it"):
+        recorded(run, "01_a")
+
+
+def test_a_needed_file_that_is_missing_is_named(tmp_path):
+    write_chapter(tmp_path, "01_a", leaves="studies.parquet")
+    write_chapter(tmp_path, "02_b", needs="studies.parquet")
+    chapter = read_chapters(tmp_path)[1]
+    with pytest.raises(InputError, match=r"02_b needs .*studies\.parquet, which is missing: run"):
+        stage_parts(chapter, {"run_dir": "x"}, Run(tmp_path / "run"))

@@ -1,19 +1,14 @@
-"""Chapters in their order, and the key of a stage."""
+"""Chapters and exercises as they are read, and their order."""
 
 import pytest
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.base.files import content_key
-from cxr_mtl.runs.run import Run
 from cxr_mtl.runs.stages import (
     chosen_stages,
     read_chapter,
     read_chapters,
     read_exercises,
     read_stages,
-    recorded,
-    stage_parts,
-    why_stale,
 )
 
 HEADER = """\
@@ -136,65 +131,3 @@ def test_a_chapter_needs_one_parameters_cell_with_the_runs_folder(tmp_path):
     path.write_text('# %% tags=["parameters"]\nx: int = 1\n')
     with pytest.raises(InputError, match="lacks `run_dir"):
         read_chapter(path)
-
-
-def test_the_key_follows_what_path_parameters_point_to_and_not_the_runs_folder(tmp_path):
-    write_chapter(
-        tmp_path, "01_a", parameters="csv: Path | None = None\nfolder: Path | None = None"
-    )
-    chapter = read_chapter(tmp_path / "01_a.py")
-    (tmp_path / "pairs.csv").write_text("a")
-    (tmp_path / "images").mkdir()
-
-    def key(run="one"):
-        values = {
-            "run_dir": run,
-            "csv": str(tmp_path / "pairs.csv"),
-            "folder": str(tmp_path / "images"),
-        }
-        return content_key(stage_parts(chapter, values, Run(tmp_path / "run")))
-
-    first = key()
-    assert key("another") == first
-    (tmp_path / "pairs.csv").write_text("bb")
-    second = key()
-    (tmp_path / "images/1.png").write_text("x")
-    assert len({first, second, key()}) == 3
-
-
-@pytest.mark.parametrize(
-    "entry",
-    [
-        3,
-        [],
-        {},
-        {"parts": {}},
-        {"parts": [], "left": {}},
-        {"parts": {"code": None, "library": None}, "left": {}},
-    ],
-)
-def test_a_damaged_entry_of_the_manifest_is_a_reason_to_run_again(tmp_path, entry):
-    write_chapter(tmp_path, "01_a")
-    chapter = read_chapter(tmp_path / "01_a.py")
-    run = Run(tmp_path / "run")
-    (run / "01_a.ipynb").touch()
-    run.write_stage("01_a", entry)
-    parts = stage_parts(chapter, {"run_dir": "x"}, run)
-    reason = why_stale(chapter, parts, recorded(run, "01_a"), run)
-    assert reason == "its entry in the manifest is damaged"
-
-
-def test_a_manifest_that_is_none_is_named(tmp_path):
-    run = Run(tmp_path / "run")
-    assert recorded(run, "01_a") is None
-    (run / "manifest.json").write_text("[]")
-    with pytest.raises(InputError, match=r"manifest\.json is no manifest: delete it"):
-        recorded(run, "01_a")
-
-
-def test_a_needed_file_that_is_missing_is_named(tmp_path):
-    write_chapter(tmp_path, "01_a", leaves=["studies.parquet"])
-    write_chapter(tmp_path, "02_b", needs=["studies.parquet"])
-    chapter = read_chapters(tmp_path)[1]
-    with pytest.raises(InputError, match=r"02_b needs .*studies\.parquet, which is missing: run"):
-        stage_parts(chapter, {"run_dir": "x"}, Run(tmp_path / "run"))
