@@ -37,7 +37,7 @@ def find_records(records: list[Record], query: str) -> list[Record]:
 
 
 def find_record(records: list[Record], query: str) -> Record:
-    """The one record that `find_records` finds.
+    """The one record whose fields equal those of `query`, written `key=value&key=value`.
 
     Raises:
         InputError: none or several match; the sentence says which values there are.

@@ -20,6 +20,7 @@ from cxr_mtl.training.weight_search import RANGES
 
 _COLOURS = sns.color_palette("colorblind").as_hex()
 LABEL_NAMES = {0: "normal", 1: "abnormal"}
+"""The labels in words."""
 LABEL_COLOURS = {"normal": _COLOURS[0], "abnormal": _COLOURS[1]}
 MODEL_COLOURS = [_COLOURS[2], _COLOURS[4], _COLOURS[5]]
 LOSS_COLOURS = {"total": "black"} | {name: term.colour for name, term in LOSS_TERMS.items()}

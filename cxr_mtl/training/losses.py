@@ -201,6 +201,7 @@ LOSS_TERMS: dict[str, LossTerm] = {f.name: get_args(f.type)[1] for f in fields(L
 """The losses by the names of their weights, in the order in which they are summed."""
 
 PAPER_WEIGHTS = LossWeights(**{name: term.paper_weight for name, term in LOSS_TERMS.items()})
+"""The weights with which the paper trains."""
 
 
 def multi_task_loss(
