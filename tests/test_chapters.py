@@ -3,11 +3,15 @@
 import ast
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
 
 from cxr_mtl.base.imports import code_cells
+from cxr_mtl.data.dataset import DatasetName
+from cxr_mtl.explorer.bundle import SOURCES
+from cxr_mtl.pages.provenance_page import DATA_SETS
 from cxr_mtl.runs import driver
 from cxr_mtl.runs.parameters import merge_declarations, read_profile, resolve
 from cxr_mtl.runs.stages import read_chapters, read_exercises
@@ -16,19 +20,7 @@ from cxr_mtl.training.trainer import TrainingConfig
 ROOT = Path(__file__).parent.parent
 BOOK = ROOT / "book"
 PROFILES = sorted((BOOK / "profiles").glob("*.yml"))
-NAMES = [
-    "01_data",
-    "02_model",
-    "03_weight_search",
-    "04_training",
-    "05_retrieval",
-    "06_embedding_maps",
-    "07_cost",
-    "08_evidence",
-    "09_ablations",
-    "10_classifier",
-    "11_explorer",
-]
+NAMES = sorted(path.stem for path in BOOK.glob("[0-9][0-9]_*.py"))
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +40,19 @@ def values_of(profile, declared):
 
 def test_needs_and_leaves_put_the_chapters_in_the_order_of_their_numbers(chapters):
     assert list(chapters) == NAMES
+
+
+def test_the_contents_and_the_front_page_name_every_chapter():
+    contents, front = (ROOT / "_toc.yml").read_text(), (BOOK / "index.md").read_text()
+    for name in NAMES:
+        assert f"file: book/{name}\n" in contents
+        assert re.search(rf"^\| \[[^]]+\]\({name}\) \|", front, flags=re.MULTILINE), name
+
+
+def test_every_data_set_is_offered_named_for_readers_and_attributed(declared):
+    names = get_args(DatasetName)
+    assert declared["dataset"].annotation == str(DatasetName).removeprefix("typing.")
+    assert set(DATA_SETS) == set(SOURCES) == set(names)
 
 
 def test_every_chapter_leaves_its_results(chapters):

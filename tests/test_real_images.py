@@ -62,7 +62,7 @@ def done(data, source, tmp_path_factory) -> SimpleNamespace:
     pairs = pd.read_csv(data / "rocov2-cxr" / "captions.csv").head(PAIRS)
     pairs["image"] = [str(data / "rocov2-cxr" / image) for image in pairs["image"]]
     pairs.to_csv(folder / "pairs.csv", index=False)
-    loaded = load_dataset("pairs", csv=folder / "pairs.csv", cache=folder, seed=0)
+    loaded = load_dataset("pairs", csv=folder / "pairs.csv")
     studies = split_studies(loaded.studies, test_per_class=25, validation_fraction=0.2, seed=0)
     rows = {
         part: torch.from_numpy(np.flatnonzero(studies["split"] == part))
@@ -216,8 +216,6 @@ def test_of_openi_exactly_the_studies_whose_frontal_image_is_there_are_kept(data
         folder=folder,
         projections=samples / "indiana_projections.csv",
         view_source="projections",
-        cache=tmp_path,
-        seed=0,
     )
     kept = dict(zip(loaded.studies["study"], loaded.studies["image"], strict=True))
     assert {study: Path(image).stem for study, image in kept.items()} == expected

@@ -1,6 +1,7 @@
 """The demo's models: pretrained into a folder that loads, the same for the same seed."""
 
 import re
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from cxr_mtl.models.backbones import load_backbone
+from cxr_mtl.models.demo_architecture import DemoName
 from cxr_mtl.phantoms.captioned_images import (
     CaptionedImages,
     captioned_phantom,
@@ -37,6 +39,10 @@ def small(monkeypatch):
     monkeypatch.setattr(demo_models, "PAIRS", pairs)
     monkeypatch.setattr(demo_models, "EPOCHS", 2)
     monkeypatch.setattr(demo_models, "BATCH", 8)
+
+
+def test_the_pages_call_every_demo_model_a_stand_in():
+    assert set(demo_models.PAIRS) == set(get_args(DemoName))
 
 
 def test_a_name_that_is_no_demo_model_is_passed_on(tmp_path):
