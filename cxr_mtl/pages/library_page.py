@@ -4,7 +4,6 @@ autodoc reads the docstrings and Napoleon their sections; here they get the sign
 source, links, and the chapters that use a name. A new public name appears without being named here.
 """
 
-import ast
 import functools
 import inspect
 import re
@@ -114,17 +113,14 @@ def section_text(package: str, names: Iterable[str], users: Mapping[str, Iterabl
 
 
 def constant_entry(door: str, name: str, users: Iterable[str]) -> list[str]:
-    """reST of a constant: its value as the source writes it, its docstring and its chapters.
+    """reST of a constant: its value, its docstring and its chapters.
 
     autodoc would show the docstring of the value's class.
     """
-    defined = definition(door, name)
-    text = [*docstring_text(defined.docstring, name).splitlines(), "", _chapters(users)]
-    head = [
-        f".. py:data:: {name}",
-        f"   :module: {door}",
-        f"   :value: {ast.unparse(defined.node)}",
-    ]
+    text = docstring_text(definition(door, name).docstring, name).splitlines()
+    value = repr(public_thing(f"{door}.{name}"))
+    head = [f".. py:data:: {name}", f"   :module: {door}", f"   :value: {value}"]
+    text += ["", _chapters(users)]
     return [*head, "", *(f"   {line}" for line in text)]
 
 
