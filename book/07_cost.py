@@ -35,7 +35,14 @@ import torch
 from IPython.display import Markdown, display
 
 from cxr_mtl.base import read_json, read_table
-from cxr_mtl.bench import costs, exactness, figures, growth, kept, rounding
+from cxr_mtl.bench import (
+    cost_growth,
+    costs,
+    exactness,
+    figures,
+    kept_benchmarks,
+    rounding,
+)
 from cxr_mtl.figures import use_theme
 from cxr_mtl.models import compute_features, load_backbone, pick_device
 from cxr_mtl.runs import Run
@@ -358,15 +365,17 @@ rounding.precision_table(retrieval, errors)
 config = TrainingConfig(
     epochs=1, batch_size=batch_size, precision=precision, seed=seed
 )
-epochs = growth.epoch_timings(base.model, features, studies, config, setting)
-steps = growth.block_timings(base.model, batch, setting)
-prefix = len(studies) * growth.prefix_seconds(base.model, batch, setting)
+epochs = cost_growth.epoch_timings(
+    base.model, features, studies, config, setting
+)
+steps = cost_growth.block_timings(base.model, batch, setting)
+prefix = len(studies) * cost_growth.prefix_seconds(base.model, batch, setting)
 
 # %% mystnb={"figure": {"name": "fig-cost", "caption": "How the cost grows, on logarithmic scales. Points were measured on this machine, their bars reach from the fastest to the slowest repeat. Dashed lines are computed: from the measured step of plain open_clip, and on the right also from the measured epoch and frozen prefix. Left: an epoch, against the number of training studies. Middle: a step on tokens that lie in memory, against the unfrozen blocks of each tower. Right: the weight search with the frozen prefix of all studies, against its trials, one trained after the other."}, "image": {"alt": "Three panels of time on logarithmic scales: an epoch by training studies, a step by unfrozen blocks, a search by trials. Plain open_clip is far above the fast path, save where two or more blocks are unfrozen."}}
-plain_epochs = growth.plain_epochs(
+plain_epochs = cost_growth.plain_epochs(
     epochs, batch_size, paths[costs.PLAIN].time
 )
-search = growth.search_seconds(
+search = cost_growth.search_seconds(
     trials, search_epochs, epochs, plain_epochs, prefix
 )
 figures.growth_figure(epochs, plain_epochs, steps, search)
@@ -394,7 +403,7 @@ figures.growth_figure(epochs, plain_epochs, steps, search)
 # The command `cxr-mtl bench --size full` makes these files anew.
 
 # %%
-for shown in kept.shown_benchmarks(benchmarks_dir):
+for shown in kept_benchmarks.shown_benchmarks(benchmarks_dir):
     display(Markdown(shown) if isinstance(shown, str) else shown)
 
 # %% tags=["hide-cell"]
@@ -427,7 +436,7 @@ run.write_results(
         *rounding.precision_records(retrieval, errors),
         {"metric": "search_epochs", "value": search_epochs},
         {"metric": "frozen_prefix_seconds", "value": prefix},
-        *growth.growth_records(epochs, steps, search),
+        *cost_growth.growth_records(epochs, steps, search),
     ],
 )
 

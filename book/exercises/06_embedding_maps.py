@@ -37,9 +37,9 @@ from cxr_mtl.figures import embedding_maps, use_theme
 from cxr_mtl.retrieval import (
     embedding_map,
     fused_vectors,
-    maps,
     normalised,
     stored_embeddings,
+    tsne_maps,
 )
 from cxr_mtl.runs import Run
 
@@ -155,7 +155,7 @@ def label_accuracy(distances: np.ndarray, labels: np.ndarray) -> float:
 
 # %% tags=["check"]
 in_space = label_accuracy(cdist(fused, fused, "cosine"), labels)
-expected = maps.neighbour_label_accuracy(fused, labels)
+expected = tsne_maps.neighbour_label_accuracy(fused, labels)
 assert in_space is not None, "label_accuracy returns nothing"
 # Distances that differ by rounding alone may swap two neighbours.
 tolerance = 1.5 / len(labels)

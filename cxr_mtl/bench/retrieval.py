@@ -16,7 +16,7 @@ import psutil
 import torch
 from numpy.typing import NDArray
 
-from cxr_mtl.bench.searchers import (
+from cxr_mtl.bench.index_searchers import (
     DIMENSION,
     K,
     Search,

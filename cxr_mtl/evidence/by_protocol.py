@@ -19,7 +19,7 @@ from cxr_mtl.evidence.tables import (
     report_vectors,
     study_count,
 )
-from cxr_mtl.retrieval.measures import (
+from cxr_mtl.retrieval.metric_registry import (
     OWN_ITEM_MEASURES,
     RELEVANCE_MEASURES,
     Measure,

@@ -14,7 +14,7 @@ from optuna.importance import get_param_importances
 
 from cxr_mtl.data.images import read_image
 from cxr_mtl.evidence.result_display import half_up, readable
-from cxr_mtl.retrieval.maps import EmbeddingMap
+from cxr_mtl.retrieval.tsne_maps import EmbeddingMap
 from cxr_mtl.training.losses import LOSS_TERMS, PAPER_WEIGHTS, LossWeights
 from cxr_mtl.training.weight_search import RANGES
 

@@ -12,8 +12,8 @@ array([1, 0, 2])
 
 from cxr_mtl.retrieval.embeddings import store_embeddings, stored_embeddings
 from cxr_mtl.retrieval.index import Index, fused_vectors, normalised
-from cxr_mtl.retrieval.maps import embedding_map
 from cxr_mtl.retrieval.protocols import searches
+from cxr_mtl.retrieval.tsne_maps import embedding_map
 
 __all__ = [
     "Index",

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from cxr_mtl.base.errors import InputError
+from cxr_mtl.bench import index_searchers
 from cxr_mtl.bench import retrieval as bench_retrieval
-from cxr_mtl.bench import searchers
+from cxr_mtl.bench.index_searchers import by_faiss_float16, by_numpy, by_torch, project_index
 from cxr_mtl.bench.retrieval import (
     CURVE_QUERIES,
     approximate,
@@ -20,7 +21,6 @@ from cxr_mtl.bench.retrieval import (
     random_directions,
     recall,
 )
-from cxr_mtl.bench.searchers import by_faiss_float16, by_numpy, by_torch, project_index
 from cxr_mtl.bench.timing import Rates
 from cxr_mtl.retrieval.index import Index
 
@@ -61,7 +61,7 @@ WAYS = {
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("chunk", [2**25, 7 * 100])
 def test_every_way_finds_the_nearest_in_whatever_chunks(way, chunk, monkeypatch):
-    monkeypatch.setattr(searchers, "CHUNK_SCORES", chunk)
+    monkeypatch.setattr(index_searchers, "CHUNK_SCORES", chunk)
     vectors, queries = random_directions(303), random_directions(7, seed=1)
     scores, positions = WAYS[way](vectors)(queries)
     expected = by_sorting(vectors, queries)
@@ -224,7 +224,7 @@ def test_the_gpu_is_not_measured_in_the_processors_name(monkeypatch):
 def test_on_the_gpu_exact_search_finds_the_nearest():
     vectors, queries = random_directions(3000), random_directions(20, seed=1)
     expected = by_sorting(vectors, queries)
-    for way in searchers.searchers(vectors, "cuda"):
+    for way in index_searchers.searchers(vectors, "cuda"):
         least = 0.95 if "float16" in way.name else 0.999
         assert recall(way.search(queries)[1], expected) >= least
 

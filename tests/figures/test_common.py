@@ -10,7 +10,7 @@ from optuna.distributions import FloatDistribution
 from PIL import Image
 
 from cxr_mtl.figures import common
-from cxr_mtl.retrieval.maps import EmbeddingMap
+from cxr_mtl.retrieval.tsne_maps import EmbeddingMap
 from cxr_mtl.training.losses import LOSS_TERMS, PAPER_WEIGHTS, LossWeights
 from cxr_mtl.training.weight_search import RANGES
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cxr_mtl.retrieval.measures import (
+from cxr_mtl.retrieval.metric_registry import (
     OWN_ITEM_MEASURES,
     RELEVANCE_MEASURES,
     Measure,
@@ -73,7 +73,7 @@ def test_chunks_of_queries_change_nothing(monkeypatch):
     (search, _) = searches("cross_modal", *embeddings()).values()
     whole = values_per_query(search, MEASURES, RELEVANCES)
     sizes = []
-    monkeypatch.setattr("cxr_mtl.retrieval.measures.BYTES_PER_SCORE", 256_000_000 // 4 // N)
+    monkeypatch.setattr("cxr_mtl.retrieval.metric_registry.BYTES_PER_SCORE", 256_000_000 // 4 // N)
     relevances = RELEVANCES | {
         "own_study": lambda rows: (sizes.append(len(rows)), own_study(N)(rows))[1]
     }

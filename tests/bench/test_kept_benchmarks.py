@@ -7,7 +7,7 @@ import pytest
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.bench import runner
-from cxr_mtl.bench.kept import (
+from cxr_mtl.bench.kept_benchmarks import (
     measurement_frame,
     measurement_notes,
     measurement_table,

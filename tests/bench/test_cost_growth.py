@@ -7,9 +7,8 @@ import pytest
 import torch
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.bench import growth
-from cxr_mtl.bench.costs import PLAIN, SINGLE_QUERY, Setting, study_batch
-from cxr_mtl.bench.growth import (
+from cxr_mtl.bench import cost_growth
+from cxr_mtl.bench.cost_growth import (
     block_timings,
     epoch_timings,
     growth_records,
@@ -17,6 +16,7 @@ from cxr_mtl.bench.growth import (
     prefix_seconds,
     search_seconds,
 )
+from cxr_mtl.bench.costs import PLAIN, SINGLE_QUERY, Setting, study_batch
 from cxr_mtl.bench.timing import Timing
 from cxr_mtl.models.features import FrozenPrefix, compute_features
 from cxr_mtl.models.last_layer import tower_kinds
@@ -44,7 +44,7 @@ def test_epochs_are_of_all_a_half_and_a_quarter_but_never_fewer_than_a_batch(
     monkeypatch, backbone, divided
 ):
     seen = []
-    monkeypatch.setattr(growth, "train", lambda *given, **named: seen.append((given, named)))
+    monkeypatch.setattr(cost_growth, "train", lambda *given, **named: seen.append((given, named)))
     timings = epoch_timings(backbone.model, None, divided, CONFIG, SETTING)
     assert list(timings) == [5, 9, 18]
     assert {timing.repeats for timing in timings.values()} == {2}
@@ -78,7 +78,7 @@ def test_steps_are_timed_with_0_to_3_unfrozen_blocks_on_tokens_in_memory(
     monkeypatch, backbone, studies
 ):
     timed, kept = [], []
-    whole = growth.training_steps
+    whole = cost_growth.training_steps
 
     def steps(model, batch, cached, *rest):
         kept.append(cached())
@@ -89,8 +89,8 @@ def test_steps_are_timed_with_0_to_3_unfrozen_blocks_on_tokens_in_memory(
         timed.append((path, blocks))
         return Timing(float(blocks), 0.0, 9.0, 1)
 
-    monkeypatch.setattr(growth, "training_steps", steps)
-    monkeypatch.setattr(growth, "time_step", time_step)
+    monkeypatch.setattr(cost_growth, "training_steps", steps)
+    monkeypatch.setattr(cost_growth, "time_step", time_step)
     before = weights_of(backbone.model)
     timings = block_timings(backbone.model, study_batch(backbone, studies.head(4)), SETTING)
     deepest = min(3, *(len(kind.blocks_of(backbone.model)) for kind in tower_kinds(backbone.model)))
@@ -119,7 +119,7 @@ def test_the_frozen_prefix_is_that_of_images_and_reports_per_study(monkeypatch, 
         calls.append(repeats)
         return Timing(3.0, 1.0, 9.0, repeats)
 
-    monkeypatch.setattr(growth, "measure", measure)
+    monkeypatch.setattr(cost_growth, "measure", measure)
     batch = study_batch(backbone, studies.head(6))
     assert prefix_seconds(backbone.model, batch, SETTING) == 0.5
     assert ran == [("images", 6), ("texts", 6)]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.retrieval.maps import embedding_map, neighbour_label_accuracy
+from cxr_mtl.retrieval.tsne_maps import embedding_map, neighbour_label_accuracy
 
 
 def _two_groups(n=30, d=8, seed=0):
