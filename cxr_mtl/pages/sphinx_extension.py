@@ -32,6 +32,7 @@ _MATHJAX_FILES = ("tex-mml-chtml.js", "input/tex/extensions", "output/chtml/font
 
 _FONT_PRELOAD = re.compile(r'<link rel="preload" as="font"[^>]*>\s*')
 _EMPTY_HEADER = re.compile(r"<th( [^>]*)?>(?:&nbsp;|\s|<p></p>)*</th>")
+_SIGNATURE = '<dl role="presentation">\n<dd><em class="sig-param">'
 _SIDEBAR_SUMMARY = re.compile(r"<summary>(?=<span class=\"toctree-toggle\")")
 
 
@@ -70,12 +71,14 @@ def mend(page: str) -> str:
     Browsers refuse the theme's preloads of icon fonts from `file://`, with an error in the console;
     its icons do not use them. pandas heads its index with empty `th`, which become cells. The
     theme's toggles of the contents have no name and get one. docutils gives citations a role that
-    ARIA has deprecated, inside a list that may not hold it: both roles go.
+    ARIA has deprecated, inside a list that may not hold it: both roles go. Sphinx lays long
+    signatures out as a list of descriptions without terms, which is no list to be read out.
     """
     page = _FONT_PRELOAD.sub("", page)
     page = _EMPTY_HEADER.sub(r"<td\1></td>", page)
     page = _SIDEBAR_SUMMARY.sub('<summary aria-label="pages of this part">', page)
     page = page.replace(' role="doc-biblioentry"', "")
+    page = page.replace('<dl>\n<dd><em class="sig-param">', _SIGNATURE)
     return page.replace('<div role="list" class="citation-list">', '<div class="citation-list">')
 
 

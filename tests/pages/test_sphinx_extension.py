@@ -332,6 +332,10 @@ def test_a_failed_build_names_the_fault_and_keeps_the_old_pages(site, monkeypatc
             'role="doc-biblioentry">',
             '<div class="citation-list">\n<div class="citation" id="a">',
         ),
+        (
+            '<dl>\n<dd><em class="sig-param">a</em>,</dd>\n</dl>',
+            '<dl role="presentation">\n<dd><em class="sig-param">a</em>,</dd>\n</dl>',
+        ),
     ],
 )
 def test_what_has_no_name_or_a_wrong_role_is_mended(before, after):
