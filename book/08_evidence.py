@@ -41,7 +41,7 @@ from cxr_mtl.evidence import (
     readable,
     results_table,
 )
-from cxr_mtl.figures import front_page, interval_plot, use_theme
+from cxr_mtl.figures import interval_plot, intervals, use_theme
 from cxr_mtl.retrieval import (
     chexbert,
     fused_vectors,
@@ -400,7 +400,7 @@ paper.claims_table(claims)
 # The last two rows count p-values below 0.05 before correction.
 
 # %% tags=["hide-cell"]
-front_page.write_answer(run / "answer.svg", records)  # for the front page
+intervals.write_answer(run / "answer.svg", records)  # for the front page
 run.write_results(
     "08_evidence",
     [

@@ -69,7 +69,6 @@ from cxr_mtl.base import read_json, read_table
 from cxr_mtl.explorer import (
     model_entry,
     text_tower_onnx,
-    typed_queries,
     write_bundle,
 )
 from cxr_mtl.models import load_backbone
@@ -140,7 +139,7 @@ if tower:
 
 # %%
 examples = (
-    typed_queries.typed_examples(backbone, v, list(test["study"]))
+    text_tower_onnx.typed_examples(backbone, v, list(test["study"]))
     if tower
     else []
 )

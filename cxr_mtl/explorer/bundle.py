@@ -139,7 +139,7 @@ def write_bundle(
         models: entries of `model_entry`.
         tower: the ONNX file of a text tower, if the page shall read typed reports.
         text_tower: with `tower`, the model's name and its `text_tower_onnx.tokenizer_card`.
-        examples: entries of `typed_queries.typed_examples`.
+        examples: entries of `text_tower_onnx.typed_examples`.
 
     Raises:
         InputError: an image cannot be read, or the disk is full.

@@ -1,4 +1,4 @@
-"""The text tower of a model as an ONNX file, for a page that reads what a reader types."""
+"""The text tower as an ONNX file, for a page that reads what a reader types; examples of that."""
 
 import json
 import warnings
@@ -16,13 +16,23 @@ from torch.nn import functional as F
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.models.backbones import Backbone
-from cxr_mtl.retrieval.index import Vectors
+from cxr_mtl.retrieval.index import Vectors, normalised
 
 LARGEST = 8_000_000
 """Bytes of weights above which a tower is too much for a page to load."""
 
 SPECIAL = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]"}
 BATCH = 64
+EXAMPLES = (
+    "right pleural effusion",
+    "CARDIOMEGALY, with pulmonary edema (moderate)!",
+    "The lungs are clear \u2603 no snowman is seen.",
+    "Opacité in the left upper lobe; 2.5cm nodule",
+    "The heart is normal in size and the lungs are clear. " * 30,
+)
+"""Capitals, punctuation, a sign no vocabulary holds, an accent, and a text that is cut."""
+
+TOP = 5
 
 
 class UnitText(nn.Module):
@@ -122,6 +132,32 @@ def tokenizer_card(tokenize: HFTokenizer) -> dict[str, Any]:
         "special": {name: ids[piece] for name, piece in SPECIAL.items()},
         "vocabulary": sorted(ids, key=ids.get),
     }
+
+
+def typed_examples(
+    backbone: Backbone, images: Vectors, studies: Sequence[str], texts: Sequence[str] = EXAMPLES
+) -> list[dict[str, Any]]:
+    """Each text with its token ids, its embedding and the studies of the images nearest to it.
+
+    Strict retrieval by the whole model, where equal scores stay in the order of the studies.
+
+    Args:
+        images: embeddings of the studies' images, L2-normalised [studies, dim].
+    """
+    examples = []
+    for text in texts:
+        with torch.inference_mode():
+            (embedding,) = normalised(backbone.model.encode_text(backbone.tokenize([text])))
+        nearest = np.argsort(-(images @ embedding), kind="stable")[:TOP]
+        examples.append(
+            {
+                "text": text,
+                "ids": token_ids(backbone, text),
+                "embedding": [round(float(value), 7) for value in embedding],
+                "top": [studies[position] for position in nearest],
+            }
+        )
+    return examples
 
 
 def _tower(backbone: Backbone) -> nn.Module:

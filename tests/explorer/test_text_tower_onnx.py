@@ -1,4 +1,4 @@
-"""The exported text tower is the tower: equal embeddings at every length, padded and cut."""
+"""The exported text tower is the tower, and typed queries have the whole model's answers."""
 
 from copy import deepcopy
 from dataclasses import replace
@@ -11,11 +11,14 @@ from torch import nn
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.explorer import text_tower_onnx
 from cxr_mtl.explorer.text_tower_onnx import (
+    EXAMPLES,
+    TOP,
     OnnxTextTower,
     export_text_tower,
     obstacle,
     token_ids,
     tokenizer_card,
+    typed_examples,
 )
 from cxr_mtl.models.backbones import load_backbone
 
@@ -119,3 +122,47 @@ def test_another_tokenizer_or_tower_is_an_obstacle(loaded):
     assert obstacle(loaded) is None
     assert "lower-casing BERT" in obstacle(replace(loaded, tokenize=lambda texts: texts))
     assert "lower-casing BERT" in obstacle(replace(loaded, model=nn.Linear(2, 2)))
+
+
+STUDIES = [str(number) for number in range(12)]
+
+
+@pytest.fixture
+def images():
+    vectors = np.random.default_rng(0).normal(size=(12, 128)).astype(np.float32)
+    vectors[7] = vectors[2]  # a tie: the study that stands first comes first
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def test_a_query_has_the_models_unit_embedding_and_the_studies_nearest_to_it(backbone, images):
+    texts = ["Right pleural effusion.", "CLEAR!"]
+    for text, found in zip(texts, typed_examples(backbone, images, STUDIES, texts), strict=True):
+        with torch.inference_mode():
+            expected = backbone.model.encode_text(backbone.tokenize([text]))[0].double().numpy()
+        expected /= np.linalg.norm(expected)
+        np.testing.assert_allclose(found["embedding"], expected, atol=1e-6)
+        scores = {study: float(v @ expected) for study, v in zip(STUDIES, images, strict=True)}
+        assert found["top"] == sorted(STUDIES, key=lambda study: -scores[study])[:TOP]
+
+
+def test_ids_are_the_tokenizers_without_padding(backbone, images):
+    (found,) = typed_examples(backbone, images, STUDIES, ["No acute disease."])
+    padded = backbone.tokenize(["No acute disease."])[0].tolist()
+    assert padded == found["ids"] + [0] * (len(padded) - len(found["ids"]))
+    assert found["ids"][-1] != 0
+
+
+def test_equal_scores_stay_in_the_order_of_the_studies(backbone, images):
+    same = np.repeat(images[:1], 12, axis=0)
+    (found,) = typed_examples(backbone, same, STUDIES, ["Clear."])
+    assert found["top"] == STUDIES[:TOP]
+
+
+def test_the_examples_try_an_unknown_sign_an_accent_capitals_and_a_cut(backbone, images):
+    found = typed_examples(backbone, images, STUDIES)
+    unknown = backbone.tokenize.tokenizer.unk_token_id
+    assert any(unknown in example["ids"][1:-1] for example in found)
+    assert max(len(example["ids"]) for example in found) == backbone.tokenize.context_length
+    joined = "".join(EXAMPLES)
+    assert not joined.isascii()
+    assert not joined.islower()

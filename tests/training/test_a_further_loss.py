@@ -89,7 +89,7 @@ def test_its_weight_is_searched_in_its_range_and_starts_at_the_papers(users, tmp
         return -abs(weights.distance - 1)
 
     found = search.search_weights(
-        objective, tmp_path / "s.db", "a", trials=4, first=search.PAPER_WEIGHTS
+        objective, tmp_path / "s.db", "a", trials=4, first=MoreWeights(**vars(PAPER_WEIGHTS))
     )
     tried = [trial.params["distance"] for trial in found.study.trials]
     assert tried[0] == 0
