@@ -10,7 +10,7 @@ from sklearn.metrics import roc_curve
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.classifier.evaluation import check_both_classes, checked
-from cxr_mtl.evidence.split_half import Selection
+from cxr_mtl.evidence.significance import Selection
 
 
 def choose_threshold(probabilities: ArrayLike, labels: ArrayLike) -> float:

@@ -13,8 +13,7 @@ True
 
 from cxr_mtl.evidence.bootstrap import Bootstrap
 from cxr_mtl.evidence.result_display import metric_name, model_name, readable, results_table
-from cxr_mtl.evidence.significance import compare_models, paired_test
-from cxr_mtl.evidence.split_half import lead_of_the_best
+from cxr_mtl.evidence.significance import compare_models, lead_of_the_best, paired_test
 from cxr_mtl.evidence.tables import evaluate_tables
 
 __all__ = [
