@@ -41,7 +41,8 @@ def imported_files(code: Iterable[str], library: Path = LIBRARY) -> list[Path]:
     An `__init__` that does nothing but hand names on is a door: of the modules behind it only
     those count from which a name is taken. Every other module counts with all that it imports.
     """
-    queue = [taken for source in code for taken in _imports(source, "", library.name)]
+    top = library.name
+    queue = [t for source in code for t in (*_imports(source, "", top), *_reached(source, top))]
     files: set[Path] = set()
     done: set[Import] = set()
     while queue:
@@ -85,7 +86,8 @@ def _behind(taken: Import, library: Path) -> list[Import]:
             return [handed_on]
         if beside:
             return beside
-    return [*_imports(source, module, library.name, _is_package(module, library)), *beside]
+    top, is_package = library.name, _is_package(module, library)
+    return [*_imports(source, module, top, is_package), *_reached(source, top), *beside]
 
 
 @functools.cache
@@ -101,9 +103,15 @@ def _imports(source: str, module: str, top: str, is_package: bool = False) -> li
         elif isinstance(node, ast.ImportFrom):
             origin = _origin(node, module, is_package)
             found += [Import(origin, None if a.name == "*" else a.name) for a in node.names]
-        elif isinstance(node, ast.Attribute):
-            found.append(Import(_attribute_path(node)))
     return [taken for taken in found if taken.module.split(".")[0] == top]
+
+
+@functools.cache
+def _reached(source: str, top: str) -> list[Import]:
+    """What may be modules among the attributes of the library that a source names in full."""
+    nodes = ast.walk(code_tree(source) or ast.Module([], []))
+    paths = (_attribute_path(node) for node in nodes if isinstance(node, ast.Attribute))
+    return [Import(path) for path in paths if path.split(".")[0] == top]
 
 
 def _attribute_path(node: ast.Attribute) -> str:

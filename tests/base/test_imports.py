@@ -150,6 +150,7 @@ def test_a_library_of_only_the_files_found_still_imports(tmp_path, line):
         ("from cxr_mtl import trainer", "cxr_mtl has no `trainer`: the nearest is"),
         ("from cxr_mtl.training import train, losses\nimport cxr_mtl.base.files", None),
         ("import torch.nowhere", None),
+        ("import cxr_mtl\nprint(cxr_mtl.__version__, cxr_mtl.training.train)", None),
     ],
 )
 def test_an_import_of_what_is_not_there_names_the_nearest_that_is(library, code, sentence):
