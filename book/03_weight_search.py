@@ -179,11 +179,11 @@ pd.DataFrame(
 # %%
 collapsed = LossWeights(bce=1.0, supcon=0.0, clip=0.0)
 fates = {}
-for title, weights in {
+for title, chosen in {
     "BCE alone": collapsed,
     "weights found here": found.weights,
 }.items():
-    changes = {"weights": weights, "epochs": min(10, search_epochs)}
+    changes = {"weights": chosen, "epochs": min(10, search_epochs)}
     short = setup.train(config.model_copy(update=changes))
     fates[title] = short.epochs.iloc[-1]
 

@@ -91,7 +91,7 @@ backbone, head = load_fine_tuned(run / "fine_tuned", setup.backbone)
 last_layer = LastLayer(backbone.model, unfrozen_blocks)
 embedded, labels = {}, {}
 for part, rows in setup.rows.items():
-    labels[part] = studies["label"].to_numpy()[rows]
+    labels[part] = setup.labels[rows].numpy()
     if part != "test":
         embedded[part] = embed_rows(
             last_layer, setup.features, rows, setup.device

@@ -58,7 +58,8 @@ blocks = read_json(run / "fine_tuned" / "fine_tuned.json")[
 setup = prepare_training(
     run.path, Path(cache_dir), blocks, feature_precision, device
 )
-start, features, studies = setup.start, setup.features, setup.studies
+start = setup.start.independent_copy().cpu()
+features, studies = setup.features, setup.studies
 device = setup.device
 trained = fine_tuned.trained_weights(run / "fine_tuned")
 ablations = run.results("09_ablations")

@@ -2,35 +2,48 @@
 
 import ast
 import functools
+import re
 import symtable
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from nbformat import NotebookNode
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 LIBRARY = Path(__file__).parents[1]
+EVERYTHING = "*"
 
 
 @dataclass(frozen=True)
 class Import:
-    """A module by its dotted name, or one name out of it."""
+    """A module by its dotted name, or one name out of it; `*` are all names."""
 
     module: str
     name: str | None = None
 
 
 def code_tree(source: str) -> ast.Module | None:
-    """A source's syntax tree, lines of magic or shell left out; None where it is not Python."""
-    lines = [line for line in source.splitlines() if not line.lstrip().startswith(("%", "!"))]
-    try:
-        return ast.parse("\n".join(lines))
-    except SyntaxError:
-        return None
+    """A source's syntax tree; of a cell with lines of magic or shell that of the other lines.
+
+    None where it is not Python.
+    """
+    for text in (source, without_magic(source)):
+        try:
+            return ast.parse(text)
+        except (SyntaxError, ValueError):
+            continue
+    return None
 
 
-def code_cells(notebook: NotebookNode) -> list[str]:
+def without_magic(source: str) -> str:
+    """A cell without its lines of magic or shell, each of which begins with `%` or `!`."""
+    return "\n".join(line for line in source.split("\n") if line.lstrip()[:1] not in ("%", "!"))
+
+
+def code_cells(notebook: "NotebookNode") -> list[str]:
     """The sources of a notebook's code cells."""
     return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
 
@@ -39,79 +52,135 @@ def imported_files(code: Iterable[str], library: Path = LIBRARY) -> list[Path]:
     """Files of the library, relative to its folder, that pieces of code rest on.
 
     An `__init__` that does nothing but hand names on is a door: of the modules behind it only
-    those count from which a name is taken. Every other module counts with all that it imports.
+    those count from which a name is taken, so they must not act on others when they are imported.
+    Every other module counts with all that it imports, and where it cannot be told what code
+    reaches, as through a magic or an alias of the library itself, the whole library counts.
     """
     top = library.name
-    queue = [t for source in code for t in (*_imports(source, "", top), *_reached(source, top))]
+    queue = [taken for source in code for taken in _taken(source, "", top)]
     files: set[Path] = set()
     done: set[Import] = set()
     while queue:
         taken = queue.pop()
-        if taken in done or not (file := _file(taken.module, library)):
+        if taken in done:
             continue
         done.add(taken)
-        files.add(file)
+        if taken.module == EVERYTHING:
+            return sorted(file.relative_to(library) for file in library.rglob("*.py"))
         for package in _packages_around(taken.module):
-            files.add(_file(package, library) or file)
-            if not _is_door(_source(package, library)):
-                queue.append(Import(package))
-        queue += _behind(taken, library)
+            if package_file := _file(package, library):
+                files.add(package_file)
+                if not _is_door(_source(package, library)):
+                    queue.append(Import(package))
+        if file := _file(taken.module, library):
+            files.add(file)
+            queue += _behind(taken, library)
+        elif taken.name:  # out of a folder without an `__init__`
+            queue.append(Import(f"{taken.module}.{taken.name}"))
     return sorted(files)
 
 
 def missing_import(code: Iterable[str], library: Path = LIBRARY) -> str | None:
     """A sentence on the first module or name that pieces of code import and the library lacks.
 
-    It names the nearest that is there. None where all is there.
+    It names the nearest that is there. None where all is there, or stands in a `try`.
     """
-    for taken in (taken for source in code for taken in _imports(source, "", library.name)):
+    for taken in (taken for source in code for taken in _surely_imported(source, library.name)):
         module, name = taken.module, taken.name
-        if _file(module, library) is None:
+        file = _file(module, library)
+        is_folder = library.joinpath(*module.split(".")[1:]).is_dir()
+        if file is None and not is_folder:
             return f"{module} is not there: {_nearest(taken, library)}"
+        if (
+            name is None
+            or name.startswith(("__", EVERYTHING))
+            or _file(f"{module}.{name}", library)
+        ):
+            continue
         known = _names(_source(module, library))
-        if name and name not in known and not _file(f"{module}.{name}", library):
+        if name not in known and not known & {EVERYTHING, "__getattr__"}:
             return f"{module} has no `{name}`: {_nearest(taken, library)}"
     return None
 
 
 def _behind(taken: Import, library: Path) -> list[Import]:
     """What a module's own code imports, or the one thing that its door hands on."""
-    module, name = taken.module, taken.name
-    source = _source(module, library)
-    submodule = Import(f"{module}.{name}")
-    beside = [submodule] if name and _file(submodule.module, library) else []
-    if name and _is_package(module, library) and _is_door(source):
-        handed_on = _handed_on(source, module, library.name).get(name)
+    module, name, top = taken.module, taken.name, library.name
+    source, is_package = _source(module, library), _is_package(module, library)
+    beside = [Import(f"{module}.{name}")] if name and _file(f"{module}.{name}", library) else []
+    if name == EVERYTHING and is_package:
+        folder = library.joinpath(*module.split(".")[1:])
+        beside = [Import(_dotted(file, library)) for file in folder.glob("*.py")]
+    elif name and is_package and _is_door(source):
+        handed_on = _handed_on(source, module, top).get(name)
         if handed_on and handed_on != taken:
-            return [handed_on]
+            return [handed_on, *beside]
         if beside:
             return beside
-    top, is_package = library.name, _is_package(module, library)
-    return [*_imports(source, module, top, is_package), *_reached(source, top), *beside]
+    return [*_taken(source, module, top, is_package), *beside]
 
 
 @functools.cache
-def _imports(source: str, module: str, top: str, is_package: bool = False) -> list[Import]:
-    """What a source, itself the module `module`, takes from the library called `top`."""
-    found = []
-    for node in ast.walk(code_tree(source) or ast.Module([], [])):
+def _taken(source: str, module: str, top: str, is_package: bool = False) -> list[Import]:
+    """What a source, itself the module `module`, may reach of the library called `top`."""
+    tree = code_tree(source)
+    if not is_python(source):
+        plain = set(without_magic(source).split("\n")) if tree else set()
+        if any(top in line for line in source.split("\n") if line not in plain):
+            return [Import(EVERYTHING)]
+    found = list(_imports(tree, module, is_package)) if tree else []
+    in_full, held = 0, 0
+    for node in ast.walk(tree) if tree else ():
         if isinstance(node, ast.Import):
             for alias in node.names:
-                found.append(Import(alias.name))
-                if alias.asname is None:  # the code can now reach all packages on the way
+                if alias.name == top and alias.asname:
+                    found.append(Import(EVERYTHING))
+                elif alias.asname is None:  # the code can now reach all packages on the way
                     found += map(Import, _packages_around(alias.name))
+        elif isinstance(node, ast.Attribute):
+            path = _attribute_path(node)
+            in_full += path.count(".") == 1 and path.split(".")[0] == top
+            found.append(Import(path))
+        elif isinstance(node, ast.Name):
+            held += node.id == top
+        elif isinstance(node, ast.Constant) and re.fullmatch(r"\w+(\.\w+)+", str(node.value)):
+            found.append(Import(str(node.value)))
+    if held > in_full:  # handed to something else than a dot
+        found.append(Import(EVERYTHING))
+    return [taken for taken in found if taken.module.split(".")[0] in (top, EVERYTHING)]
+
+
+def is_python(source: str) -> bool:
+    """Whether a source is Python as it stands, without magic."""
+    try:
+        ast.parse(source)
+    except (SyntaxError, ValueError):
+        return False
+    return True
+
+
+def _imports(tree: ast.AST, module: str, is_package: bool = False) -> Iterator[Import]:
+    """What the import statements of a tree name, in absolute names."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (Import(alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             origin = _origin(node, module, is_package)
-            found += [Import(origin, None if a.name == "*" else a.name) for a in node.names]
+            yield from (Import(origin, alias.name) for alias in node.names)
+
+
+def _surely_imported(source: str, top: str) -> list[Import]:
+    """The library's modules and names that code imports, but for what it tries to."""
+    tree = code_tree(source) or ast.Module([], [])
+    tried = {
+        taken
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Try)
+        or (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test))
+        for taken in _imports(node, "")
+    }
+    found = [taken for taken in _imports(tree, "") if taken not in tried]
     return [taken for taken in found if taken.module.split(".")[0] == top]
-
-
-@functools.cache
-def _reached(source: str, top: str) -> list[Import]:
-    """What may be modules among the attributes of the library that a source names in full."""
-    nodes = ast.walk(code_tree(source) or ast.Module([], []))
-    paths = (_attribute_path(node) for node in nodes if isinstance(node, ast.Attribute))
-    return [Import(path) for path in paths if path.split(".")[0] == top]
 
 
 def _attribute_path(node: ast.Attribute) -> str:
@@ -144,39 +213,63 @@ def _handed_on(source: str, package: str, top: str) -> dict[str, Import]:
 
 @functools.cache
 def _is_door(source: str) -> bool:
-    """Whether a source has nothing but a docstring, imports and an `__all__`."""
-    return all(
-        isinstance(node, ast.Import | ast.ImportFrom)
-        or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
-        or (isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__")
-        for node in (code_tree(source) or ast.Module([], [])).body
+    """Whether a source is nothing but a docstring, an `__all__` and imports of names, each once."""
+    tree = code_tree(source)
+    if tree is None:
+        return False
+    names = [a.asname or a.name for node in tree.body for a in getattr(node, "names", [])]
+    return (
+        len(set(names)) == len(names)
+        and EVERYTHING not in names
+        and all(
+            isinstance(node, ast.Import | ast.ImportFrom)
+            or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+            or (isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__")
+            for node in tree.body
+        )
     )
 
 
 @functools.cache
-def _names(source: str) -> frozenset[str]:
-    """What a module defines or imports at its top level."""
-    symbols = symtable.symtable(source, "module", "exec").get_symbols()
-    return frozenset(s.get_name() for s in symbols if s.is_assigned() or s.is_imported())
+def _names(source: str, also_imported: bool = True) -> frozenset[str]:
+    """What a module defines at its top level, or imports there; `*` where it imports all names."""
+    try:
+        symbols = symtable.symtable(source, "module", "exec").get_symbols()
+    except (SyntaxError, ValueError):
+        return frozenset({EVERYTHING})
+    star = {EVERYTHING} if re.search(r"^from \S+ import \*", source, re.MULTILINE) else set()
+    return frozenset(star) | {
+        s.get_name()
+        for s in symbols
+        if s.is_assigned() or s.is_namespace() or (also_imported and s.is_imported())
+    }
 
 
 def _nearest(taken: Import, library: Path) -> str:
-    """What to import instead: where the name itself stands, else the name most like it."""
-    modules = {_dotted(file, library): file for file in sorted(library.rglob("*.py"))}
-    names = {
-        module: _names((library / file).read_text(encoding="utf-8"))
-        for module, file in modules.items()
-    }
-    homes = [module for module, known in names.items() if taken.name in known]
+    """What to import instead: where the name itself stands, else the names most like it."""
+    modules = [_dotted(file, library) for file in sorted(library.rglob("*.py"))]
+    homes = [
+        module
+        for module in modules
+        if taken.name
+        in _names(_source(module, library), also_imported=_is_package(module, library))
+    ]
     if homes:
         return f"`{taken.name}` is in {min(homes, key=lambda home: (home.count('.'), home))}"
-    alike = get_close_matches(taken.name or "", names.get(taken.module, ()), 1)
+    alike = get_close_matches(taken.name or "", _names(_source(taken.module, library)), 1)
     if alike:
         return f"the nearest is `{alike[0]}`"
     last = taken.name or taken.module.split(".")[-1]
-    same = [module for module in modules if module.split(".")[-1] == last]
-    wanted = f"{taken.module}.{taken.name}" if taken.name else taken.module
-    return f"the nearest is {(same or get_close_matches(wanted, modules, 1, cutoff=0))[0]}"
+    by_last: dict[str, list[str]] = {}
+    for module in modules:
+        by_last.setdefault(module.split(".")[-1], []).append(module)
+    near = [
+        module for part in get_close_matches(last, by_last, 1, 0.75) for module in by_last[part]
+    ]
+    if near and near != [taken.module]:
+        return f"the nearest is {' or '.join(near)}"
+    packages = [module for module in modules if _is_package(module, library) and "." in module]
+    return f"the packages are {', '.join(packages)}" if packages else "there are no packages"
 
 
 def _dotted(file: Path, library: Path) -> str:
@@ -205,4 +298,4 @@ def _is_package(module: str, library: Path) -> bool:
 
 def _source(module: str, library: Path) -> str:
     file = _file(module, library)
-    return (library / file).read_text(encoding="utf-8") if file else ""
+    return (library / file).read_text(encoding="utf-8-sig") if file else ""

@@ -7,8 +7,8 @@ Whether two models differ is asked of the same queries:
 >>> better = np.array([0.0, 1.0, 1.0, 1.0] * 50)
 >>> Bootstrap(studies=200, seed=0).mean(better).low > 0.6
 True
->>> paired_test(better, better, seed=0)
-1.0
+>>> paired_test(better, 1 - better, seed=0) < 0.001
+True
 """
 
 from cxr_mtl.evidence.bootstrap import Bootstrap

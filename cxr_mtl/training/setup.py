@@ -22,7 +22,7 @@ class TrainingSetup:
     """A training before it begins; no training changes it.
 
     Attributes:
-        start: the last layer with its pretrained weights.
+        start: the last layer of `backbone`, with which it shares its weights.
         features: of the frozen part, a row per study.
         labels: [studies], 1 abnormal, 0 normal, -1 unknown.
         rows: of each part, train, validation and test, its rows [n] of features and labels.

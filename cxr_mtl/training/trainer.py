@@ -73,8 +73,12 @@ class TrainingConfig(BaseModel, frozen=True, extra="forbid"):
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any], **others: Any) -> "TrainingConfig":
-        """The values that a notebook's parameters, its `globals()`, name alike, and `others`."""
+        """The values that a notebook's parameters, its `globals()`, name alike, and `others`.
+
+        Weights are among `others`, or the paper's: what a notebook calls so need not be a config's.
+        """
         named = {name: parameters[name] for name in cls.model_fields if name in parameters}
+        named.pop("weights", None)
         return cls(**(named | others))
 
 

@@ -56,7 +56,7 @@ def search_weights(
     there are any. A generation is proposed from all earlier ones, and each of its trials in the
     knowledge of which weights the others try, so other `workers` mean other trials, and how long a
     trial takes means nothing. For several workers the objective must be picklable, such as an
-    `objective.TrainingObjective`.
+    `TrainingObjective`.
 
     `report(epoch, value)` tells a running trial's intermediate value and prunes it when `pruning`
     says that half of the earlier generations' trials did better. Finished trials are kept in an

@@ -178,7 +178,7 @@ def test_what_is_kept_says_what_was_trained(run, tmp_path):
     assert result["training"]["weights"] == result["changes"]["weights"]
 
 
-def test_two_workers_come_to_what_one_does(run, backbone, table, tmp_path):
+def test_two_workers_come_to_what_one_does(run, backbone, table, tmp_path, trained_names):
     variants = [CLIP, TWO_BLOCKS, FINDINGS]
     folders = (tmp_path / "beside", tmp_path / "cache")
     both = run_variants(
@@ -189,6 +189,7 @@ def test_two_workers_come_to_what_one_does(run, backbone, table, tmp_path):
         *folders,
         workers=2,
     )
+    assert trained_names == []
     for one, other in zip(run(variants), both, strict=True):
         assert one.variant == other.variant
         np.testing.assert_allclose(one.images, other.images, atol=1e-5)

@@ -1,5 +1,8 @@
 """What counts as a change of code or files, and what does not."""
 
+import subprocess
+import sys
+
 import jupytext
 import pytest
 
@@ -94,3 +97,125 @@ def test_data_files_count_once_a_module_beside_them_does(library):
         ["from cxr_mtl.evidence import tables"], library
     )
     assert "cxr_mtl/evidence/paper.json" not in library_sources(["import cxr_mtl.search"], library)
+
+
+DOOR = "from cxr_mtl.p.x import f\nfrom cxr_mtl.p.y import g"
+BEHIND = {"p/__init__.py": DOOR, "p/x.py": "f = 1", "p/y.py": "g = 1"}
+
+
+@pytest.mark.parametrize(
+    ("sources", "code", "edited", "text"),
+    [
+        (
+            {"a.py": "X = (\n7\n% 3\n)"},
+            "from cxr_mtl.a import X\nprint(X)",
+            "a.py",
+            "X = (\n7\n% 4\n)",
+        ),
+        (
+            {"a.py": 'X = """\n% 1"""'},
+            "from cxr_mtl.a import X\nprint(X)",
+            "a.py",
+            'X = """\n% 2"""',
+        ),
+        (
+            {"a.py": "from cxr_mtl.b import B\nX = (\n'%s'\n% (\nB,\n)\n)", "b.py": "B = 1"},
+            "from cxr_mtl.a import X\nprint(X)",
+            "b.py",
+            "B = 2",
+        ),
+        (
+            {"a.py": "from cxr_mtl.b import B\nX = ('\u2028', B)[1]", "b.py": "B = 1"},
+            "from cxr_mtl.a import X\nprint(X)",
+            "b.py",
+            "B = 2",
+        ),
+        (
+            {
+                "p/__init__.py": "from cxr_mtl.p.x import s\nfrom cxr_mtl.p.s import t",
+                "p/x.py": "s = 1",
+                "p/s.py": "t = 1",
+            },
+            "from cxr_mtl.p import s\nprint(s.t)",
+            "p/s.py",
+            "t = 2",
+        ),
+        (
+            {"p/__init__.py": "from cxr_mtl.p.x import *", "p/x.py": "foo = 1", "p/foo.py": ""},
+            "from cxr_mtl.p import foo\nprint(foo)",
+            "p/x.py",
+            "foo = 2",
+        ),
+        (
+            {"p/__init__.py": '__all__ = ["x"]', "p/x.py": "f = 1"},
+            "from cxr_mtl.p import *\nprint(x.f)",
+            "p/x.py",
+            "f = 2",
+        ),
+        (BEHIND, "import cxr_mtl as c\nimport cxr_mtl.p as p\nprint(c.p.g)", "p/y.py", "g = 2"),
+        (
+            BEHIND,
+            "import cxr_mtl\nfrom cxr_mtl.p import f\nprint(getattr(cxr_mtl, 'p').g)",
+            "p/y.py",
+            "g = 2",
+        ),
+        (BEHIND, "import cxr_mtl.p.x\nprint(cxr_mtl.p.g)", "p/y.py", "g = 2"),
+        (
+            {**BEHIND, "p/x.py": "from .. import p\ndef f(): return p.g"},
+            "from cxr_mtl.p import f\nprint(f())",
+            "p/y.py",
+            "g = 2",
+        ),
+        (
+            {
+                "a.py": "from importlib import import_module as i\nX = i('cxr_mtl.b').x",
+                "b.py": "x = 1",
+            },
+            "from cxr_mtl.a import X\nprint(X)",
+            "b.py",
+            "x = 2",
+        ),
+        ({"q/x.py": "f = 1"}, "from cxr_mtl.q import x\nprint(x.f)", "q/x.py", "f = 2"),
+        (
+            {
+                "p/__init__.py": "",
+                "p/data/a.txt": "1",
+                "p/x.py": "from pathlib import Path\n"
+                "f = (Path(__file__).parent / 'data/a.txt').read_text()",
+            },
+            "from cxr_mtl.p.x import f\nprint(f)",
+            "p/data/a.txt",
+            "2",
+        ),
+    ],
+)
+def test_an_edit_that_changes_what_code_prints_changes_its_sources(
+    tmp_path, sources, code, edited, text
+):
+    """The oracle is Python, run before and after the edit."""
+    library = tmp_path / "cxr_mtl"
+    for name, source in {"__init__.py": "", **sources}.items():
+        (library / name).parent.mkdir(parents=True, exist_ok=True)
+        (library / name).write_text(source)
+
+    def printed():
+        command = [sys.executable, "-B", "-S", "-c", code]
+        return subprocess.check_output(command, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)})
+
+    before, found = printed(), library_sources([code], library)
+    (library / edited).write_text(text)
+    assert printed() != before
+    assert library_sources([code], library) != found
+
+
+@pytest.mark.parametrize(
+    "line", ["%run cxr_mtl/b.py", "fs = !ls cxr_mtl", "%time import cxr_mtl.p"]
+)
+def test_of_magic_that_names_the_library_all_of_it_counts(library, line):
+    assert set(library_sources([f"import os\n{line}"], library)) > {"cxr_mtl/losses.py"}
+
+
+def test_magic_lines_are_code_wherever_they_stand():
+    assert not same_code(
+        chapter_text(code="x = 1\n# %run a.py"), chapter_text(code="x = 1\n# %run b.py")
+    )

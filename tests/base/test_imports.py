@@ -151,8 +151,35 @@ def test_a_library_of_only_the_files_found_still_imports(tmp_path, line):
         ("from cxr_mtl.training import train, losses\nimport cxr_mtl.base.files", None),
         ("import torch.nowhere", None),
         ("import cxr_mtl\nprint(cxr_mtl.__version__, cxr_mtl.training.train)", None),
+        ("try:\n    from cxr_mtl.old import f\nexcept ImportError:\n    f = None", None),
+        ("from cxr_mtl.training import __doc__, history", None),
+        ("from cxr_mtl.training import *", None),
+        (
+            "from cxr_mtl.files import read",
+            "cxr_mtl.files is not there: `read` is in cxr_mtl.base",
+        ),
+        (
+            "import cxr_mtl.uncertainty",
+            "cxr_mtl.uncertainty is not there: the packages are cxr_mtl.base, cxr_mtl.training",
+        ),
+        (
+            "from cxr_mtl.toy import losses",
+            "cxr_mtl.toy is not there: the nearest is cxr_mtl.training.losses",
+        ),
     ],
 )
 def test_an_import_of_what_is_not_there_names_the_nearest_that_is(library, code, sentence):
     said = missing_import([code], library)
     assert said == sentence or (sentence and said.startswith(sentence)), said
+
+
+def test_of_a_name_that_many_modules_import_the_one_that_defines_it_is_named(library):
+    (library / "base/again.py").write_text("from cxr_mtl.training.trainer import fit")
+    said = missing_import(["from cxr_mtl import fit"], library)
+    assert said == "cxr_mtl has no `fit`: `fit` is in cxr_mtl.training.trainer"
+
+
+def test_a_module_that_is_not_python_hides_no_answer(library):
+    (library / "base/broken.py").write_text("def (:")
+    said = missing_import(["from cxr_mtl.training import trian"], library)
+    assert said == "cxr_mtl.training has no `trian`: the nearest is `train`"
