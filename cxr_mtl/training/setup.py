@@ -36,6 +36,10 @@ class TrainingSetup:
     rows: dict[str, Tensor]
     device: str
 
+    @property
+    def _pieces(self) -> tuple[LastLayer, Features, Tensor, Tensor, Tensor]:
+        return self.start, self.features, self.labels, self.rows["train"], self.rows["validation"]
+
     def train(
         self,
         config: TrainingConfig,
@@ -44,11 +48,7 @@ class TrainingSetup:
     ) -> Trained:
         """Fine-tune a copy of `start`: see `train`."""
         return train(
-            self.start,
-            self.features,
-            self.labels,
-            self.rows["train"],
-            self.rows["validation"],
+            *self._pieces,
             config,
             learned_temperature=self.backbone.learned_temperature,
             checkpoint=checkpoint,
@@ -59,11 +59,7 @@ class TrainingSetup:
     def objective(self, config: TrainingConfig) -> TrainingObjective:
         """What a search of the loss weights maximises: see `search_weights`."""
         return TrainingObjective(
-            self.start,
-            self.features,
-            self.labels,
-            self.rows["train"],
-            self.rows["validation"],
+            *self._pieces,
             config,
             learned_temperature=self.backbone.learned_temperature,
             device=self.device,

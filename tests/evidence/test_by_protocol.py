@@ -18,32 +18,12 @@ from cxr_mtl.evidence.by_protocol import (
 from cxr_mtl.evidence.tables import evaluate_tables, reciprocal_ranks
 from cxr_mtl.retrieval.protocols import PROTOCOLS
 from cxr_mtl.retrieval.relevance import same_label
+from tests.evidence.drawn_pairs import chosen, only, pairs, unit
 
 DIRECTIONS = ("image_to_text", "text_to_image")
 BOOTSTRAP = Bootstrap(40, seed=0, resamples=100)
 TEXTS = [f"report {i}" for i in range(40)]
 HEADINGS = [["normal"] if i % 2 == 0 else ["Opacity/lung"] for i in range(40)]
-
-
-def pairs(seed, n=40, d=8, agreement=1.0):
-    """Image and report embeddings that agree more or less, with balanced labels."""
-    rng = np.random.default_rng(seed)
-    shared = agreement * rng.standard_normal((n, d))
-    images, texts = (shared + rng.standard_normal((n, d)) for _ in range(2))
-    return images, texts, np.arange(n) % 2
-
-
-def unit(x):
-    return x / np.linalg.norm(x, axis=1, keepdims=True)
-
-
-def chosen(records, **wanted):
-    return [record for record in records if wanted.items() <= record.items()]
-
-
-def only(records, **wanted):
-    (found,) = chosen(records, **wanted)
-    return found
 
 
 def test_equal_reports_share_their_hit_though_rounding_parts_their_embeddings():
