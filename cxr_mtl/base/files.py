@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,45 @@ from cxr_mtl.base.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd  # at run time only where a table is read: the command line starts without
+
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def check_regular_file(path: Path | str, what: str) -> None:
+    """Refuse a path that is no regular file with content, without opening it.
+
+    Opening a named pipe would wait for a writer for ever, and a device has no end.
+
+    Args:
+        what: what the file should hold, in words, as "image".
+
+    Raises:
+        InputError: nothing is there (then its cause is a `FileNotFoundError`), it is a folder, a
+            pipe, a socket, a device or empty (as the files of /proc are), or it cannot be reached.
+    """
+    try:
+        found = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if os.path.islink(path):
+            message = f"{path} is a link to {os.readlink(path)}, which is missing: mend the link"
+        else:
+            message = f"{path} is missing: put the {what} there or correct its path"
+        raise InputError(message) from FileNotFoundError(*error.args)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path!s} cannot be reached ({reason}): correct its path") from error
+    kind = _KINDS.get(stat.S_IFMT(found.st_mode))
+    if kind:
+        raise InputError(f"{path} is {kind}, not a file: give the file that holds the {what}")
+    if found.st_size == 0:
+        raise InputError(f"{path} is empty: replace it by the {what}")
 
 
 def sha256_of_file(path: Path | str) -> str:

@@ -3,12 +3,15 @@
 import errno
 import hashlib
 import json
+import os
+import stat
 
 import pandas as pd
 import pytest
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.files import (
+    check_regular_file,
     content_key,
     read_csv,
     read_json,
@@ -200,3 +203,48 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path):
         read_csv(tmp_path / "gone.csv", ["a"])
     with pytest.raises(InputError, match="not a readable CSV"):
         read_csv(tmp_path, ["a"])
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        (os.mkdir, "is a folder, not a file"),
+        (os.mkfifo, "is a named pipe, not a file"),
+        (lambda path: os.mknod(path, stat.S_IFSOCK | 0o600), "is a socket, not a file"),
+        (lambda path: path.symlink_to("/dev/zero"), "is a device, not a file"),
+        (lambda path: path.symlink_to("/proc/cpuinfo"), "is empty"),
+        (lambda path: path.touch(), "is empty"),
+        (lambda path: path.symlink_to(path), "cannot be reached"),
+        (lambda path: path.symlink_to("gone"), "is a link to gone, which is missing: mend"),
+        (lambda path: None, "is missing: put the image there"),
+    ],
+)
+def test_what_is_no_file_with_content_is_named_without_opening_it(tmp_path, make, kind):
+    path = tmp_path / "x"
+    make(path)
+    with pytest.raises(InputError, match=f"{path} {kind}"):
+        check_regular_file(path, "image")
+
+
+@pytest.mark.parametrize("name", ["with\0zero", "long" * 100])
+def test_a_name_no_file_can_have_is_refused(tmp_path, name):
+    with pytest.raises(InputError, match="cannot be reached"):
+        check_regular_file(tmp_path / name, "image")
+
+
+def test_only_what_is_missing_has_a_missing_file_as_its_cause(tmp_path):
+    (tmp_path / "file").write_text("text")
+    for path in (tmp_path / "gone", tmp_path / "file" / "below"):
+        with pytest.raises(InputError) as refused:
+            check_regular_file(path, "image")
+        assert isinstance(refused.value.__cause__, FileNotFoundError)
+    with pytest.raises(InputError) as refused:
+        check_regular_file(tmp_path, "image")
+    assert not isinstance(refused.value.__cause__, FileNotFoundError)
+
+
+def test_a_file_and_a_link_to_one_are_taken(tmp_path):
+    (tmp_path / "file").write_text("text")
+    (tmp_path / "link").symlink_to("file")
+    check_regular_file(tmp_path / "file", "text")
+    check_regular_file(tmp_path / "link", "text")
