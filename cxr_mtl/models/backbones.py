@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 
 import open_clip
 import torch
@@ -63,15 +64,7 @@ def load_backbone(source: str) -> Backbone:
     Raises:
         InputError: unknown name, missing piece of a folder, or weights that do not fit.
     """
-    name = HUB_NAMES.get(source, source)
-    text_tower = {}
-    if name.startswith("local-dir:"):
-        text_tower = _check_folder(Path(name.removeprefix("local-dir:")))
-    elif not name.startswith("hf-hub:"):
-        raise InputError(
-            f"unknown backbone {source!r}: give one of {', '.join(HUB_NAMES)}, demo-biomed, "
-            "demo-general, hf-hub:OWNER/NAME or local-dir:FOLDER"
-        )
+    name, text_tower = open_clip_name(source)
     try:
         with quiet_open_clip():
             model, _, preprocess = open_clip.create_model_and_transforms(
@@ -88,6 +81,26 @@ def load_backbone(source: str) -> Backbone:
         raise InputError(f"backbone {source!r} cannot be loaded: {first_line}") from error
     model.eval()
     return Backbone(source, model, preprocess, tokenize, _key(model, tokenize))
+
+
+def open_clip_name(source: str, *, weights: bool = True) -> tuple[str, dict[str, Any]]:
+    """What open_clip calls a source, and what makes a local folder's text tower its own.
+
+    Args:
+        weights: whether a folder must hold weights, too.
+
+    Raises:
+        InputError: unknown name or missing piece of a folder.
+    """
+    name = HUB_NAMES.get(source, source)
+    if name.startswith("local-dir:"):
+        return name, _check_folder(Path(name.removeprefix("local-dir:")), weights)
+    if not name.startswith("hf-hub:"):
+        raise InputError(
+            f"unknown backbone {source!r}: give one of {', '.join(HUB_NAMES)}, demo-biomed, "
+            "demo-general, hf-hub:OWNER/NAME or local-dir:FOLDER"
+        )
+    return name, {}
 
 
 class quiet_open_clip:
@@ -118,7 +131,7 @@ class FusionHead(nn.Module):
         return self.linear(fused).squeeze(-1)
 
 
-def _check_folder(folder: Path) -> dict:
+def _check_folder(folder: Path, weights: bool) -> dict[str, Any]:
     """Name the first missing piece of a model folder; point the text tower at its own files."""
     if not folder.is_dir():
         raise InputError(f"backbone folder {folder} does not exist: check the path")
@@ -126,7 +139,7 @@ def _check_folder(folder: Path) -> dict:
     config = read_json(config_file)
     if "model_cfg" not in config:
         raise InputError(f"{config_file} has no 'model_cfg': it is not an open_clip configuration")
-    if not any(any(folder.glob(pattern)) for pattern in WEIGHTS):
+    if weights and not any(any(folder.glob(pattern)) for pattern in WEIGHTS):
         raise InputError(f"{folder} holds no weights: add open_clip_model.safetensors")
     text = config["model_cfg"].get("text_cfg", {})
     if not text.get("hf_model_name"):
