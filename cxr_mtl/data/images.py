@@ -1,5 +1,6 @@
 """Images from files nobody has vouched for: read safely, always RGB, or refused by name."""
 
+import hashlib
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -62,8 +63,9 @@ def check_images(
         progress: called with the number of images checked since its last call.
 
     Returns:
-        The studies whose image decodes, with `image_sha256` behind `label`; and the dropped ones
-        (`study`, `reason`, `detail`), reason `image missing` or `image unreadable`.
+        The studies whose image decodes, with `image_sha256`, of the file, and `pixels_sha256`, of
+        the RGB pixels as `read_image` gives them, behind `label`; and the dropped ones (`study`,
+        `reason`, `detail`), reason `image missing` or `image unreadable`.
     """
     checks = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -71,23 +73,30 @@ def check_images(
             checks.append(check)
             if progress:
                 progress(1)
-    columns = ["image_sha256", "reason", "detail"]
+    hashes = ["image_sha256", "pixels_sha256"]
+    columns = [*hashes, "reason", "detail"]
     check = pd.DataFrame(checks, columns=columns, index=studies.index, dtype=str)
     bad = check["reason"] != ""
     kept = studies[~bad].copy()
-    kept.insert(kept.columns.get_loc("label") + 1, "image_sha256", check["image_sha256"][~bad])
+    for place, name in enumerate(hashes, start=kept.columns.get_loc("label") + 1):
+        kept.insert(place, name, check[name][~bad])
     dropped = pd.concat([studies["study"], check[["reason", "detail"]]], axis=1)[bad]
     return kept.reset_index(drop=True), dropped.reset_index(drop=True)
 
 
-def _check(path: str) -> tuple[str, str, str]:
+def _check(path: str) -> tuple[str, str, str, str]:
     if not Path(path).exists():
-        return "", "image missing", f"{path} does not exist"
+        return "", "", "image missing", f"{path} does not exist"
     try:
-        read_image(path)
-        return sha256_of_file(path), "", ""
+        image = read_image(path)
+        return sha256_of_file(path), _sha256_of_pixels(image), "", ""
     except InputError as error:
-        return "", "image unreadable", str(error)
+        return "", "", "image unreadable", str(error)
+
+
+def _sha256_of_pixels(image: Image.Image) -> str:
+    # The size goes in too: the same bytes make pictures of several shapes.
+    return hashlib.sha256(repr(image.size).encode() + image.tobytes()).hexdigest()
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.data import images
@@ -170,7 +170,8 @@ def test_check_images_keeps_the_good_and_names_the_bad(tmp_path):
     )
     seen = []
     kept, dropped = check_images(studies, seen.append)
-    assert list(kept) == ["study", "image", "text", "label", "image_sha256", "more"]
+    hashes = ["image_sha256", "pixels_sha256"]
+    assert list(kept) == ["study", "image", "text", "label", *hashes, "more"]
     assert kept.study.tolist() == ["2"]
     assert kept.image_sha256[0] == hashlib.sha256(good.read_bytes()).hexdigest()
     assert dropped.set_index("study").reason.to_dict() == {
@@ -179,6 +180,21 @@ def test_check_images_keeps_the_good_and_names_the_bad(tmp_path):
     }
     assert dropped.detail.str.contains("bad.png|gone.png").all()
     assert sum(seen) == 3
+
+
+def test_equal_pixels_have_an_equal_hash_however_the_file_keeps_them(tmp_path):
+    ramp = Image.fromarray(RAMP)
+    information = PngImagePlugin.PngInfo()
+    information.add_text("comment", "saved again")
+    ramp.save(tmp_path / "a.png")
+    ramp.save(tmp_path / "b.png", pnginfo=information, compress_level=0)
+    ramp.save(tmp_path / "c.bmp")
+    Image.fromarray(RAMP.reshape(2 * RAMP.shape[0], -1)).save(tmp_path / "d.png")
+    images = [str(path) for path in sorted(tmp_path.iterdir())]
+    kept, _ = check_images(pd.DataFrame({"study": list("abcd"), "image": images, "label": 0}))
+    assert kept.image_sha256.nunique() == 4
+    assert kept.pixels_sha256.nunique() == 2
+    assert kept.pixels_sha256[:3].nunique() == 1
 
 
 def test_check_images_of_no_studies_is_empty():

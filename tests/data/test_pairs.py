@@ -34,7 +34,7 @@ def test_rows_become_studies_in_the_shared_columns(folder):
         f'"NA\nOpacity.",1,{folder / "images" / "b.png"}',
     )
     studies, dropped = read_pairs(path)
-    assert list(studies) == ["study", "image", "text", "label", "image_sha256"]
+    assert list(studies) == ["study", "image", "text", "label", "image_sha256", "pixels_sha256"]
     assert studies.study.tolist() == ["a", "b"]
     assert studies.text.tolist() == ["Clear, no effusion.", "NA Opacity."]
     assert studies.label.tolist() == [0, 1]

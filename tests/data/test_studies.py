@@ -42,8 +42,8 @@ def test_a_usable_study_becomes_one_row_in_the_shared_columns(folder):
         [report("1"), report("2", mesh_major=["Nodule"])], folder, ["CXR1_A", "CXR2_A"]
     )
     assert list(studies) == [
-        "study", "image", "text", "label", "image_sha256", "pmcid", "indication", "comparison",
-        "findings", "impression", "mesh_major", "mesh_automatic", "image_id",
+        "study", "image", "text", "label", "image_sha256", "pixels_sha256", "pmcid", "indication",
+        "comparison", "findings", "impression", "mesh_major", "mesh_automatic", "image_id",
     ]  # fmt: skip
     assert studies.label.tolist() == [0, 1]
     assert studies.label.dtype == "int64"
