@@ -1,5 +1,10 @@
 """Small shared things: a few drawn studies and an untrained model of the demo's architecture."""
 
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
 import numpy as np
 import open_clip
 import pandas as pd
@@ -57,3 +62,28 @@ def studies(tmp_path_factory) -> pd.DataFrame:
         label = int(number % 4 in (1, 2))
         rows.append((str(number), str(path), text, label, sha256_of_file(path)))
     return pd.DataFrame(rows, columns=["study", "image", "text", "label", "image_sha256"])
+
+
+@pytest.fixture
+def read_only_folder() -> Iterator[Path]:
+    """A folder in which this process may write nothing, nor read its file `closed.json`.
+
+    It lies outside `tmp_path`, whose parents are closed to others: root, whom no permission
+    binds, is another user for the time of the test.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        folder = Path(name) / "read only"
+        folder.mkdir()
+        (folder / "closed.json").write_text("{}")
+        (folder / "closed.json").chmod(0)
+        folder.chmod(0o555)
+        is_root = os.geteuid() == 0
+        if is_root:
+            os.seteuid(65534)
+        try:
+            yield folder
+        finally:
+            if is_root:
+                os.seteuid(0)
+            folder.chmod(0o755)

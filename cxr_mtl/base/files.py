@@ -7,16 +7,18 @@ import json
 import os
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cxr_mtl.base.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd  # at run time only where a table is read: the command line starts without
 
+Kind = TypeVar("Kind")
 
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -76,25 +78,77 @@ def write_beside(path: Path | str) -> Iterator[Path]:
     On any failure the temporary is removed and what stood at `path` before stays untouched.
 
     Raises:
-        InputError: the disk is full.
+        InputError: the disk is full, or as in `check_writable`, before anything is yielded.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    check_writable(path)
+    beside = _beside(path)
     try:
+        with _refusal_told(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
         yield beside
-        if beside.is_dir() and path.is_dir():
-            _exchange(beside, path)
-        else:
-            os.replace(beside, path)
+        with _refusal_told(path):
+            if beside.is_dir() and path.is_dir():
+                _exchange(beside, path)
+            else:
+                os.replace(beside, path)
     except BaseException as error:
-        _remove(beside)
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise InputError(
-                f"the disk is full while writing {path}: free some space and run again, "
-                "nothing was lost"
-            ) from error
+        with suppress(OSError):
+            _remove(beside)
+        if _is_full(error):
+            raise InputError(_FULL.format(path=path)) from error
         raise
+
+
+def check_writable(path: Path | str) -> None:
+    """Refuse, before any work, a file or folder that could not be written; leaves no trace.
+
+    Raises:
+        InputError: where it would lie is no folder, is read-only or on a full disk, its name is
+            too long, or a device, a pipe or a socket bears it.
+    """
+    path = Path(path)
+    with _refusal_told(path):
+        kind = _KINDS.get(stat.S_IFMT(path.stat().st_mode)) if path.exists() else None
+        if kind not in (None, "a folder"):
+            raise InputError(f"{path} is {kind}: give another name")
+        with suppress(FileNotFoundError):
+            os.lstat(_beside(path))
+        folder = next(parent for parent in path.absolute().parents if os.path.lexists(parent))
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"x")
+
+
+_FULL = "the disk is full while writing {path}: free some space and run again, nothing was lost"
+_REMEDIES = {
+    errno.ENOTDIR: "give a path on which every folder is one",
+    errno.EEXIST: "give a path on which every folder is one",
+    errno.EISDIR: "give the name of a file",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+
+
+@contextmanager
+def _refusal_told(path: Path) -> Iterator[None]:
+    """Tell in one sentence that the system does not let `path` be written."""
+    try:
+        yield
+    except OSError as error:
+        if _is_full(error):
+            raise InputError(_FULL.format(path=path)) from error
+        remedy = _REMEDIES.get(error.errno, "make it writable for you, or choose another place")
+        raise InputError(f"{path} cannot be written ({error.strerror}): {remedy}") from error
+
+
+def _is_full(error: BaseException) -> bool:
+    # Rust, in which safetensors writes, puts the number into its text alone.
+    numbers = (errno.ENOSPC, errno.EDQUOT)
+    said = any(f"(os error {number})" in str(error) for number in numbers)
+    return said or getattr(error, "errno", None) in numbers
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.partial")
 
 
 def _exchange(new: Path, old: Path) -> None:
@@ -119,18 +173,54 @@ def write_json(path: Path | str, value: Any) -> None:
         beside.write_text(text + "\n", encoding="utf-8")
 
 
-def read_json(path: Path | str) -> Any:
+def read_json(path: Path | str, mend: str | None = None) -> Any:
     """Read a JSON file.
 
+    Args:
+        mend: what to do where it is missing or damaged; by default to let the step that writes it
+            do so again.
+
     Raises:
-        InputError: the file is missing or is not JSON.
+        InputError: the file is missing, may not be read, is no file, or is not JSON.
     """
+    if os.path.exists(path) and not os.path.isfile(path):
+        check_regular_file(path, "JSON")
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing: run the step that writes it first") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not valid JSON ({error}): delete it and run again") from error
+        return json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_no_number)
+    except (FileNotFoundError, NotADirectoryError):
+        remedy = mend or "run the step that writes it first"
+        raise InputError(f"{path} is missing: {remedy}") from None
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read ({error.strerror}): give yourself the right to read it"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        remedy = mend or "delete it and run again"
+        raise InputError(f"{path} is not valid JSON ({reason}): {remedy}") from error
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number")
+
+
+def read_json_as(kind: type[Kind], path: Path | str, mend: str | None = None) -> Kind:
+    """Read a JSON file that must hold what a type says, such as a pydantic model.
+
+    Raises:
+        InputError: as in `read_json`, or the content is of another kind: where, and how.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    value = read_json(path, mend)
+    try:
+        return TypeAdapter(kind).validate_python(value, strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"]))
+        at = f" at {field}" * bool(field)
+        remedy = mend or "delete it and run again"
+        raise InputError(f"{path} is damaged{at} ({first['msg']}): {remedy}") from error
 
 
 def write_table(path: Path | str, table: "pd.DataFrame") -> None:

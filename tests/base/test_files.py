@@ -8,13 +8,17 @@ import stat
 
 import pandas as pd
 import pytest
+from pydantic import BaseModel
+from safetensors import SafetensorError
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.files import (
     check_regular_file,
+    check_writable,
     content_key,
     read_csv,
     read_json,
+    read_json_as,
     read_table,
     sha256_of_file,
     write_beside,
@@ -106,6 +110,66 @@ def test_other_errors_of_the_system_are_not_called_a_full_disk(tmp_path):
         write()
 
 
+def assert_refused_before_and_during(target, message):
+    """Both `check_writable` and `write_beside`, which yields nothing, say the same."""
+    with pytest.raises(InputError, match=message):
+        check_writable(target)
+    with pytest.raises(InputError, match=message), write_beside(target):
+        pytest.fail("work was done for what cannot be written")
+
+
+@pytest.mark.parametrize("name", ["x.json", "new/folder/x.json"])
+def test_a_read_only_folder_is_told_before_any_work(read_only_folder, name):
+    message = rf"{name} cannot be written \(Permission denied\): make it writable for you, or"
+    assert_refused_before_and_during(read_only_folder / name, message)
+
+
+def test_a_read_only_disk_is_told_before_any_work(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+    assert_refused_before_and_during(
+        tmp_path / "x", r"x cannot be written \(Read-only file system\)"
+    )
+
+
+def test_a_place_where_nothing_can_lie_is_told_before_any_work(tmp_path):
+    (tmp_path / "file").touch()
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("file/x.json", "file/deep/x.json"):
+        message = r"cannot be written \(Not a directory\): give a path on which every folder is one"
+        assert_refused_before_and_during(tmp_path / name, message)
+    assert_refused_before_and_during(tmp_path / ("x" * 300), "too long.*: choose a shorter name")
+    assert_refused_before_and_during(tmp_path / "pipe", "pipe is a named pipe: give another name")
+    assert_refused_before_and_during("/dev/null", "/dev/null is a device: give another name")
+    assert names(tmp_path) == ["file", "pipe"]
+
+
+def test_a_folder_in_the_place_of_a_file_is_kept_and_told(tmp_path):
+    (tmp_path / "taken/inside").mkdir(parents=True)
+    with pytest.raises(
+        InputError, match=r"taken cannot be written \(.*directory\): give the name of"
+    ):
+        write_json(tmp_path / "taken", 1)
+    assert names(tmp_path / "taken") == ["inside"]
+    assert names(tmp_path) == ["taken"]
+
+
+def test_looking_whether_a_file_can_be_written_leaves_no_trace(tmp_path):
+    (tmp_path / "old").write_text("old")
+    for name in ("old", "new", "new/er/file"):
+        check_writable(tmp_path / name)
+    assert names(tmp_path) == ["old"]
+    assert (tmp_path / "old").read_text() == "old"
+
+
+def test_a_disk_that_fills_while_safetensors_writes_is_told(tmp_path):
+    said = "Error while serializing: I/O error: No space left on device (os error 28)"
+    with pytest.raises(InputError, match="disk is full"), write_beside(tmp_path / "x"):
+        raise SafetensorError(said)
+
+
 def test_json_comes_back_and_nan_is_refused(tmp_path):
     path = tmp_path / "value.json"
     value = {"λ": [0.1, None, True], "text": "œdème"}
@@ -118,11 +182,70 @@ def test_json_comes_back_and_nan_is_refused(tmp_path):
     assert names(tmp_path) == ["value.json"]
 
 
-@pytest.mark.parametrize("content", [b"{half", b"", b"\xff\xfe"])
-def test_a_damaged_json_file_is_named(tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"{half", "Expecting property name"),
+        (b"", "Expecting value"),
+        (b"\xff\xfe", "can't decode byte 0xff"),
+        (b"[" * 100_000, "it is nested too deeply"),
+        (b"[NaN]", "NaN is no number"),
+        (b"[-Infinity]", "-Infinity is no number"),
+        (b"9" * 5000, "Exceeds the limit"),
+    ],
+)
+def test_a_damaged_json_file_is_named(tmp_path, content, reason):
     (tmp_path / "x.json").write_bytes(content)
-    with pytest.raises(InputError, match=r"x\.json is not valid JSON"):
+    with pytest.raises(InputError, match=rf"x\.json is not valid JSON \(.*{reason}.*\): delete it"):
         read_json(tmp_path / "x.json")
+    with pytest.raises(InputError, match=r"\): fetch it anew$"):
+        read_json(tmp_path / "x.json", "fetch it anew")
+
+
+def test_what_is_no_file_is_never_read_as_json(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="pipe is a named pipe, not a file"):
+        read_json(tmp_path / "pipe")
+    with pytest.raises(InputError, match="is a folder, not a file"):
+        read_json(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="is missing: run the step"):
+        read_json(tmp_path / "file/x.json")
+
+
+def test_json_that_may_not_be_read_is_told(read_only_folder):
+    with pytest.raises(
+        InputError, match=r"closed\.json cannot be read \(Permission denied\): give"
+    ):
+        read_json(read_only_folder / "closed.json")
+
+
+class Card(BaseModel):
+    name: str
+    counts: dict[str, int]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ([1], "x.json is damaged (Input should be"),
+        (None, "x.json is damaged (Input should be"),
+        ({"counts": {}}, "x.json is damaged at name (Field required): delete it and run again"),
+        ({"name": 3, "counts": {}}, "x.json is damaged at name (Input should be a valid string)"),
+        ({"name": "a", "counts": {"b": "2"}}, "x.json is damaged at counts.b ("),
+        ({"name": "a", "counts": {"b": True}}, "x.json is damaged at counts.b ("),
+    ],
+)
+def test_json_of_another_kind_is_told_with_the_place(tmp_path, content, said):
+    write_json(tmp_path / "x.json", content)
+    with pytest.raises(InputError) as error:
+        read_json_as(Card, tmp_path / "x.json")
+    assert str(error.value).startswith(f"{tmp_path}/{said}")
+
+
+def test_json_of_the_right_kind_comes_back_as_that_kind(tmp_path):
+    write_json(tmp_path / "x.json", {"name": "a", "counts": {"b": 2}, "more": 1})
+    assert read_json_as(Card, tmp_path / "x.json") == Card(name="a", counts={"b": 2})
 
 
 def test_a_missing_file_is_named_with_its_remedy(tmp_path):
