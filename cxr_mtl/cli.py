@@ -176,7 +176,7 @@ def query(
     from cxr_mtl.runs.run import existing_run
 
     asked = existing_run(run)
-    hits = query_run(asked, image=image, text=text, k=k)
+    hits = query_run(asked, image=image, text=text, k=k, notice=_report)
     if as_json:
         print(json.dumps(hits, indent=1, ensure_ascii=False))
     else:

@@ -197,8 +197,9 @@ HITS = [{"study": "7", "score": 0.98765, "label": 1, "image": "7.png", "text": "
 def test_query_prints_a_table_or_json(command, module, tmp_path, monkeypatch, capsys):
     asked = []
 
-    def query_run(run, **question):
+    def query_run(run, notice, **question):
         asked.append((str(run.path), question))
+        notice("Read 3 of 5 tokens [all].")
         return HITS
 
     monkeypatch.chdir(tmp_path)
@@ -210,9 +211,13 @@ def test_query_prints_a_table_or_json(command, module, tmp_path, monkeypatch, ca
         describe_index=lambda run: f"Searched: {run.path} [all].",
     )
     assert command("query", "--text", "effusion", "-k", "3") == 0
-    assert capsys.readouterr().out == "table of 7\nSearched: runs/demo [all].\n"
+    shown = capsys.readouterr()
+    assert shown.out == "table of 7\nSearched: runs/demo [all].\n"
+    assert shown.err == "Read 3 of 5 tokens [all].\n"
     assert command("query", "--image", "a b.png", "--json") == 0
-    assert json.loads(capsys.readouterr().out) == HITS
+    shown = capsys.readouterr()
+    assert json.loads(shown.out) == HITS
+    assert shown.err == "Read 3 of 5 tokens [all].\n"
     assert asked == [
         ("runs/demo", {"image": None, "text": "effusion", "k": 3}),
         ("runs/demo", {"image": Path("a b.png"), "text": None, "k": 5}),

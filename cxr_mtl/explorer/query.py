@@ -1,6 +1,6 @@
 """Asking a run's fine-tuned model for the studies nearest to an image or a report."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,11 @@ from rich.table import Table
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.files import read_json
+from cxr_mtl.data.images import read_image
 from cxr_mtl.models.backbones import load_backbone
 from cxr_mtl.models.features import load_images
+from cxr_mtl.models.reading import check_query
+from cxr_mtl.models.tokenizers import load_tokenizer
 from cxr_mtl.retrieval.index import Index, normalised
 from cxr_mtl.runs.run import Run
 from cxr_mtl.training.fine_tuned import load_fine_tuned
@@ -21,23 +24,37 @@ FINE_TUNED = "fine_tuned"
 
 
 def query_run(
-    run: Run, *, image: Path | None = None, text: str | None = None, k: int = 5
+    run: Run,
+    *,
+    image: Path | None = None,
+    text: str | None = None,
+    k: int = 5,
+    notice: Callable[[str], None] = lambda _: None,
 ) -> list[dict[str, Any]]:
     """Search the run's fused index of test studies (Algorithm 2) by one image or one text.
 
-    Returns the k nearest as dicts with study, score, label, image and text, best first.
+    Returns the k nearest as dicts with study, score, label, image and text, best first. `notice`
+    is given a sentence on each thing in a text that the model does not read.
 
     Raises:
-        InputError: not exactly one of image and text, an empty text, an unreadable image, a k
-            beyond the index, or a run that has no trained model or index yet.
+        InputError: not exactly one of image and text, an unreadable image, a text that is empty,
+            too long or without a word of the model's vocabulary, a k beyond the index, or a run
+            that has no trained model or index yet.
     """
     if (image is None) == (text is None):
         raise InputError("give either an image or a text to search for, not both or neither")
     if text is not None and not text.strip():
         raise InputError("the text to search for is empty: describe a finding")
-    source = read_json(run / FINE_TUNED / "fine_tuned.json")["source"]
-    backbone, _ = load_fine_tuned(run / FINE_TUNED, load_backbone(source))
-    index = Index.load(run / INDEX, backbone.key)
+    about = read_json(run / FINE_TUNED / "fine_tuned.json")
+    index = Index.load(run / INDEX, about["key"])
+    index.check_k(k)
+    if image is not None:
+        read_image(image)
+    else:
+        for sentence in check_query(load_tokenizer(about["source"]), text):
+            notice(sentence)
+    # What can be refused is refused by now: the model takes seconds to load.
+    backbone, _ = load_fine_tuned(run / FINE_TUNED, load_backbone(about["source"]))
     with torch.inference_mode():
         if image is not None:
             query = backbone.model.encode_image(load_images(backbone, [str(image)]))

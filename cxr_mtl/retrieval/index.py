@@ -118,6 +118,17 @@ class Index:
         """Where searches run: gpu or cpu."""
         return "cpu" if self._on_gpu is None else "gpu"
 
+    def check_k(self, k: int) -> None:
+        """Refuse a number of neighbours that the index cannot give.
+
+        Raises:
+            InputError: k is below 1 or above the number of studies.
+        """
+        if not 1 <= k <= len(self):
+            raise InputError(
+                f"k is {k} and the index holds {len(self)} studies: give a k from 1 to {len(self)}"
+            )
+
     def search(self, queries: ArrayLike, k: int) -> tuple[Vectors, NDArray[np.int64]]:
         """The k studies most similar to each query, best first.
 
@@ -135,10 +146,7 @@ class Index:
                 f"the queries have {queries.shape[1]} dimensions and the index has "
                 f"{self._flat.d}: embed them with the model that made the index, {self.model_key}"
             )
-        if not 1 <= k <= len(self):
-            raise InputError(
-                f"k is {k} and the index holds {len(self)} studies: give a k from 1 to {len(self)}"
-            )
+        self.check_k(k)
         use_gpu = self._on_gpu is not None and k <= GPU_K_LIMIT
         scores, positions = (self._on_gpu if use_gpu else self._flat).search(queries, k)
         order = np.lexsort((positions, -scores), axis=1)

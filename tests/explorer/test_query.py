@@ -99,11 +99,31 @@ def test_the_index_is_described_by_its_run_studies_and_model(finished, source):
         ({"image": __file__}, r"test_query\.py cannot be read as an image"),
         ({"text": "effusion", "k": 25}, "k is 25 and the index holds 24 studies"),
         ({"text": "effusion", "k": 0}, "k is 0"),
+        ({"text": "effusion", "k": -3}, "k is -3"),
+        ({"text": "effusion", "k": 10**20}, "k is 100000000000000000000 and the index holds"),
+        ({"text": "x " * 5_000_000}, "10,000,000 characters"),
+        ({"text": "effusion" * 1000}, "8,000 letters or signs without a blank"),
+        ({"text": "?! …"}, "holds no word: describe a finding"),
+        ({"text": "肺炎"}, r"vocabulary holds no word of the text \(肺, 炎\)"),
+        ({"text": "[MASK] [SEP]"}, r"holds no word of the text \(\[MASK\], \[SEP\]\)"),
     ],
 )
-def test_a_question_that_cannot_be_answered_gets_one_sentence(finished, question, sentence):
+def test_a_question_that_cannot_be_answered_gets_one_sentence_before_a_model_is_loaded(
+    finished, question, sentence, monkeypatch
+):
+    monkeypatch.setattr("cxr_mtl.explorer.query.load_backbone", None)
     with pytest.raises(InputError, match=sentence):
         query_run(finished[0], **question)
+
+
+def test_what_of_a_text_is_not_read_is_told(finished, studies):
+    told = []
+    query_run(finished[0], text="Effusion ☃Ж " + "heart " * 200, k=1, notice=told.append)
+    assert told[0].startswith("Read 128 of 204 tokens: the rest, from “heart heart")
+    assert told[1] == "Not in the model's vocabulary, so that nothing of it was read: ☃Ж."
+    query_run(finished[0], text="No acute disease.", k=1, notice=told.append)
+    query_run(finished[0], image=studies["image"][0], k=1, notice=told.append)
+    assert len(told) == 2
 
 
 def test_a_run_without_a_model_or_with_another_ones_index_says_what_to_do(
