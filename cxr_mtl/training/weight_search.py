@@ -19,6 +19,7 @@ from cxr_mtl.models.features import Features
 from cxr_mtl.models.last_layer import LastLayer
 from cxr_mtl.training.losses import LOSS_TERMS, LossWeights
 from cxr_mtl.training.trainer import TrainingConfig, train
+from cxr_mtl.training.trial_database import open_study, told
 
 RANGES = {name: term.search_range for name, term in LOSS_TERMS.items()}
 
@@ -65,15 +66,16 @@ def search_weights(
     process for every trial that finishes, in the order of their numbers.
 
     Raises:
-        InputError: fewer than 1 trial or worker, the storage is not a database of such a search,
-            an objective that no other process can import, or a worker that died; the other trials
-            of its generation are kept.
+        InputError: fewer than 1 trial or worker, a storage that cannot be used, now or later (as
+            in `open_study`) or holds other trials, an objective that no other process can import,
+            or a worker that died; the other trials of its generation are kept.
     """
     for option, value in (("trials", trials), ("workers", workers)):
         if value < 1:
             raise InputError(f"{option} is {value}: give at least 1")
-    kept = _open(storage, name)
-    finished = {trial.number: trial for trial in _finished(kept, storage)}
+    kept = open_study(storage, name)
+    with told(storage):
+        finished = {trial.number: trial for trial in _finished(kept, storage)}
     generations = [range(n, min(n + workers, trials)) for n in range(0, trials, workers)]
     unfinished = [numbers for numbers in generations if not finished.keys() >= set(numbers)]
     if unfinished:
@@ -82,7 +84,8 @@ def search_weights(
                 earlier = [finished[number] for number in range(numbers[0])]
                 proposed = _propose(earlier, len(numbers), seed, pruning, first)
                 for trial in run([p for p in proposed if p.number not in finished]):
-                    kept.add_trial(trial)
+                    with told(storage):
+                        kept.add_trial(trial)
                     finished[trial.number] = trial
                     if on_trial:
                         on_trial(trial)
@@ -154,29 +157,19 @@ def _run_trial(objective: Objective, proposal: _Proposal) -> FrozenTrial:
     return done
 
 
-def _open(storage: Path, name: str) -> optuna.Study:
-    storage.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        return _study(storage=f"sqlite:///{storage}", study_name=name, load_if_exists=True)
-    except Exception as error:
-        raise InputError(
-            f"{storage} cannot be opened as an Optuna database ({type(error).__name__}): move it "
-            "away and run again"
-        ) from error
-
-
 def _finished(kept: optuna.Study, storage: Path) -> Iterator[FrozenTrial]:
     """The kept trials under the numbers they were proposed with.
 
     After a failure the database holds them in another order.
     """
     for trial in kept.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED)):
-        if "number" not in trial.user_attrs:
+        number = trial.user_attrs.get("number")
+        if not isinstance(number, int) or trial.params.keys() != _SPACE.keys():
             raise InputError(
                 f"{storage} holds trials of another program or version under the name "
                 f"{kept.study_name}: move it away and run again"
             )
-        trial.number = trial.user_attrs["number"]
+        trial.number = number
         yield trial
 
 

@@ -79,7 +79,9 @@ def test_no_trials_no_workers_and_a_storage_of_another_kind_are_refused(tmp_path
     (tmp_path / "not.db").write_text("a text file, not a database " * 50)
     with pytest.raises(InputError, match=r"not\.db"):
         search_weights(peak_at_the_papers_weights, tmp_path / "not.db", "a")
-    foreign = optuna.create_study(storage=f"sqlite:///{tmp_path}/s.db", study_name="a")
+    foreign = optuna.create_study(
+        storage=f"sqlite:///{tmp_path}/s.db", study_name="a", direction="maximize"
+    )
     foreign.tell(foreign.ask(), 1.0)
     with pytest.raises(InputError, match=r"s\.db holds trials of another program"):
         search_weights(peak_at_the_papers_weights, tmp_path / "s.db", "a")
