@@ -28,12 +28,22 @@
 import textwrap
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Optional
 
 import pandas as pd
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
-from cxr_mtl.base import InputError, files, write_table
+from cxr_mtl.base import (
+    DatasetName,
+    Deidentification,
+    Duplicates,
+    InputError,
+    LabelRule,
+    Sections,
+    ViewSource,
+    files,
+    write_table,
+)
 from cxr_mtl.data import audit, load_dataset, openi, showcase, splits, views
 from cxr_mtl.figures import LABEL_NAMES, contact_sheet, use_theme
 from cxr_mtl.phantoms import draw_phantoms
@@ -45,39 +55,19 @@ use_theme()
 run_dir: str = "runs/demo"  # folder of this run
 cache_dir: str = "runs/cache"  # folder of what several runs share
 seed: int = 0  # seed of every random choice
-dataset: Literal["phantom", "openi", "pairs"] = (
-    "openi"  # where images and reports come from
-)
-openi_folder: Path | None = None  # openi: folder with the unpacked archives
-pairs_csv: Path | None = (
-    None  # pairs: CSV with the columns image,text[,label]
-)
-projections_csv: Path | None = (
-    None  # view source projections: CSV uid,filename,projection
-)
-split_csv: Path | None = (
-    None  # a published split, CSV study,split; None draws one
-)
-label_rule: Literal[
-    "mesh-normal", "mesh-normal+no-indexing", "drop-no-indexing"
-] = "mesh-normal+no-indexing"  # which MeSH indexing makes a study normal
-sections: Literal["findings+impression", "findings", "impression"] = (
-    "findings+impression"  # sections of the report that make the text
-)
-deidentification: Literal["keep", "mask", "remove"] = (
-    "keep"  # what becomes of XXXX
-)
-view_source: Literal["dicom", "tsne", "dicom+tsne", "projections"] = (
-    "dicom+tsne"  # what says which image is frontal
-)
+dataset: DatasetName = "openi"  # where images and reports come from
+openi_folder: Optional[Path] = None  # openi: folder of the unpacked archives
+pairs_csv: Optional[Path] = None  # pairs: CSV with columns image,text[,label]
+projections_csv: Optional[Path] = None  # projections: uid,filename,projection
+split_csv: Optional[Path] = None  # published: CSV study,split; None draws one
+label_rule: LabelRule = "mesh-normal+no-indexing"  # what counts as normal
+sections: Sections = "findings+impression"  # parts of the report in the text
+deidentification: Deidentification = "keep"  # what becomes of XXXX
+view_source: ViewSource = "dicom+tsne"  # what says which image is frontal
 phantom_size: int = 256  # height and width of a phantom, pixels
 test_per_class: int = 200  # normal and abnormal test studies, each
-validation_fraction: float = (
-    0.1  # share of the other studies held out for validation
-)
-duplicates: Literal["ignore", "together"] = (
-    "ignore"  # keep equal reports in one part?
-)
+validation_fraction: float = 0.1  # share of the other studies for validation
+duplicates: Duplicates = "ignore"  # keep equal reports in one part?
 
 # %% [markdown]
 # ## The reports

@@ -25,14 +25,14 @@
 # %% tags=["hide-input"]
 from math import exp, log
 from pathlib import Path
-from typing import Literal
+from typing import Optional
 
 import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from cxr_mtl.base import read_table, write_json
+from cxr_mtl.base import DeviceName, Precision, read_table, write_json
 from cxr_mtl.figures import heat_maps, pairs_on_circle, use_theme
 from cxr_mtl.models import (
     FusionHead,
@@ -61,25 +61,13 @@ use_theme()
 run_dir: str = "runs/demo"  # folder of this run
 cache_dir: str = "runs/cache"  # folder of what several runs share
 seed: int = 0  # seed of every random choice
-backbone: str = (
-    "biomedclip"  # to fine-tune: a name, hf-hub:OWNER/NAME, local-dir:FOLDER
-)
+backbone: str = "biomedclip"  # a name, hf-hub:OWNER/NAME or local-dir:FOLDER
 general_model: str = "clip"  # baseline of general purpose, named likewise
-unfrozen_blocks: int = (
-    1  # last blocks of each tower that are trained; 0: projections only
-)
-temperature: float | None = (
-    0.07  # of both contrastive losses; None: the backbone's own
-)
-renormalise_fused: bool = (
-    True  # L2-normalise F before the SupCon loss, as Eq. 2 says
-)
-feature_precision: Literal["float32", "bfloat16"] = (
-    "float32"  # of the cached features
-)
-device: Literal["auto", "cpu", "cuda"] = (
-    "auto"  # auto: the GPU when there is one
-)
+unfrozen_blocks: int = 1  # trained last blocks per tower; 0: projections only
+temperature: Optional[float] = 0.07  # of the losses; None: the backbone's own
+renormalise_fused: bool = True  # L2-normalise F before SupCon, as Eq. 2 says
+feature_precision: Precision = "float32"  # of the cached features
+device: DeviceName = "auto"  # auto: the GPU when there is one
 
 # %% [markdown]
 # ## Two towers and a head

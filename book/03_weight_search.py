@@ -24,12 +24,12 @@
 
 # %% tags=["hide-input"]
 from pathlib import Path
-from typing import Literal
+from typing import Optional
 
 import numpy as np
 import pandas as pd
 
-from cxr_mtl.base import files, write_json, write_table
+from cxr_mtl.base import DeviceName, Precision, files, write_json, write_table
 from cxr_mtl.figures import common, use_theme
 from cxr_mtl.runs import Run
 from cxr_mtl.training import (
@@ -49,37 +49,23 @@ use_theme()
 run_dir: str = "runs/demo"  # folder of this run
 cache_dir: str = "runs/cache"  # folder of what several runs share
 seed: int = 0  # seed of every random choice
-unfrozen_blocks: int = (
-    1  # last blocks of each tower that are trained; 0: projections only
-)
-feature_precision: Literal["float32", "bfloat16"] = (
-    "float32"  # of the cached features
-)
+unfrozen_blocks: int = 1  # trained last blocks per tower; 0: projections only
+feature_precision: Precision = "float32"  # of the cached features
 trials: int = 20  # weight combinations that are tried
 search_epochs: int = 20  # epochs of each trial
-workers: int = 1  # trials trained at the same time, each in its own process
-threads: int | None = (
-    None  # of one training on the CPU; None: its share of the cores
-)
+workers: int = 1  # trials at the same time, each in its own process
+threads: Optional[int] = None  # of a training; None: its share of the cores
 pruning: bool = False  # stop trials that lag behind the median
 batch_size: int = 128  # studies per step
 learning_rate: float = 1.0e-5  # of the last layer
 head_learning_rate: float = 1.0e-4  # of the fusion head
 weight_decay: float = 0.01  # of AdamW
-warmup_fraction: float = (
-    0.1  # share of the steps with a linearly rising learning rate
-)
-temperature: float | None = (
-    0.07  # of both contrastive losses; None: the backbone's own
-)
+warmup_fraction: float = 0.1  # share of steps with a rising learning rate
+temperature: Optional[float] = 0.07  # of the losses; None: the backbone's own
 dropout: float = 0.1  # of the fusion head
-renormalise_fused: bool = (
-    True  # L2-normalise F before the SupCon loss, as Eq. 2 says
-)
-precision: Literal["float32", "bfloat16"] = "float32"  # of training
-device: Literal["auto", "cpu", "cuda"] = (
-    "auto"  # auto: the GPU when there is one
-)
+renormalise_fused: bool = True  # L2-normalise F before SupCon, as Eq. 2 says
+precision: Precision = "float32"  # of training
+device: DeviceName = "auto"  # auto: the GPU when there is one
 
 # %% [markdown]
 # ## What a trial is

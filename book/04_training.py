@@ -22,14 +22,14 @@
 
 # %% tags=["hide-input"]
 from pathlib import Path
-from typing import Literal
+from typing import Optional
 
 import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from cxr_mtl.base import read_json, write_table
+from cxr_mtl.base import DeviceName, Precision, read_json, write_table
 from cxr_mtl.data import splits
 from cxr_mtl.figures import pairs_on_circle, training_curves, use_theme
 from cxr_mtl.runs import Run
@@ -50,35 +50,21 @@ use_theme()
 run_dir: str = "runs/demo"  # folder of this run
 cache_dir: str = "runs/cache"  # folder of what several runs share
 seed: int = 0  # seed of every random choice
-unfrozen_blocks: int = (
-    1  # last blocks of each tower that are trained; 0: projections only
-)
-feature_precision: Literal["float32", "bfloat16"] = (
-    "float32"  # of the cached features
-)
-weights: list[float] | None = None  # λ₁, λ₂, λ₃; None takes the search's best
+unfrozen_blocks: int = 1  # trained last blocks per tower; 0: projections only
+feature_precision: Precision = "float32"  # of the cached features
+weights: Optional[list[float]] = None  # λ₁, λ₂, λ₃; None: the search's best
 epochs: int = 20  # passes over the training studies
 batch_size: int = 128  # studies per step
 learning_rate: float = 1.0e-5  # of the last layer
 head_learning_rate: float = 1.0e-4  # of the fusion head
 weight_decay: float = 0.01  # of AdamW
-warmup_fraction: float = (
-    0.1  # share of the steps with a linearly rising learning rate
-)
-temperature: float | None = (
-    0.07  # of both contrastive losses; None: the backbone's own
-)
+warmup_fraction: float = 0.1  # share of steps with a rising learning rate
+temperature: Optional[float] = 0.07  # of the losses; None: the backbone's own
 dropout: float = 0.1  # of the fusion head
-renormalise_fused: bool = (
-    True  # L2-normalise F before the SupCon loss, as Eq. 2 says
-)
-precision: Literal["float32", "bfloat16"] = "float32"  # of training
-threads: int | None = (
-    None  # of one training on the CPU; None: its share of the cores
-)
-device: Literal["auto", "cpu", "cuda"] = (
-    "auto"  # auto: the GPU when there is one
-)
+renormalise_fused: bool = True  # L2-normalise F before SupCon, as Eq. 2 says
+precision: Precision = "float32"  # of training
+threads: Optional[int] = None  # of a training; None: its share of the cores
+device: DeviceName = "auto"  # auto: the GPU when there is one
 
 # %%
 run = Run(run_dir)

@@ -22,12 +22,11 @@
 
 # %% tags=["hide-input"]
 import textwrap
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from cxr_mtl.base import read_json, read_table
+from cxr_mtl.base import DeviceName, read_json, read_table
 from cxr_mtl.evidence import (
     Bootstrap,
     compare_models,
@@ -57,9 +56,7 @@ use_theme()
 run_dir: str = "runs/demo"  # folder of this run
 seed: int = 0  # seed of every random choice
 example_k: int = 4  # results shown for the example query
-device: Literal["auto", "cpu", "cuda"] = (
-    "auto"  # auto: the GPU when there is one
-)
+device: DeviceName = "auto"  # auto: the GPU when there is one
 
 # %% [markdown]
 # ## Three models embed the test studies

@@ -27,14 +27,13 @@
 
 # %% tags=["hide-input"]
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 import torch
 from IPython.display import Markdown, display
 
-from cxr_mtl.base import read_json, read_table
+from cxr_mtl.base import DeviceName, Precision, read_json, read_table
 from cxr_mtl.bench import (
     cost_growth,
     costs,
@@ -53,31 +52,19 @@ use_theme()
 # %% tags=["parameters"]
 run_dir: str = "runs/demo"  # folder of this run
 cache_dir: str = "runs/cache"  # folder of what several runs share
-benchmarks_dir: Path = (
-    "benchmarks"  # folder of the benchmarks made at full size
-)
+benchmarks_dir: Path = "benchmarks"  # folder of the benchmarks at full size
 seed: int = 0  # seed of every random choice
-unfrozen_blocks: int = (
-    1  # last blocks of each tower that are trained; 0: projections only
-)
-feature_precision: Literal["float32", "bfloat16"] = (
-    "float32"  # of the cached features
-)
+unfrozen_blocks: int = 1  # trained last blocks per tower; 0: projections only
+feature_precision: Precision = "float32"  # of the cached features
 trials: int = 20  # weight combinations that are tried
 search_epochs: int = 20  # epochs of each trial
 batch_size: int = 128  # studies per step
-precision: Literal["float32", "bfloat16"] = "float32"  # of training
-plain_repeats: int = (
-    3  # timed steps of paths that run whole blocks, after one not counted
-)
-fast_repeats: int = (
-    15  # timed steps of the fast path, after three that do not count
-)
+precision: Precision = "float32"  # of training
+plain_repeats: int = 3  # timed steps of whole blocks, after 1 not counted
+fast_repeats: int = 15  # timed steps of the fast path, after 3 not counted
 exact_pairs: int = 16  # pairs on which both paths are compared
 exact_steps: int = 10  # training steps after which their weights are compared
-device: Literal["auto", "cpu", "cuda"] = (
-    "auto"  # auto: the GPU when there is one
-)
+device: DeviceName = "auto"  # auto: the GPU when there is one
 
 # %% [markdown]
 # ## Three facts

@@ -26,6 +26,7 @@
 
 # %% tags=["hide-input"]
 from pathlib import Path
+from typing import Optional
 
 import numpy as np
 import pandas as pd
@@ -55,9 +56,7 @@ use_theme()
 
 # %% tags=["parameters"]
 run_dir: str = "runs/demo"  # folder of this run
-chexbert_csv: Path | None = (
-    None  # CheXbert's labels of the test reports, with a column study
-)
+chexbert_csv: Optional[Path] = None  # CheXbert's labels, with a column study
 seed: int = 0  # seed of every random choice
 
 # %% [markdown]

@@ -26,7 +26,6 @@
 
 # %% tags=["hide-input"]
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -39,7 +38,7 @@ from cxr_mtl.ablations import (
     variant_records,
     variants,
 )
-from cxr_mtl.base import read_json
+from cxr_mtl.base import DeviceName, Precision, read_json
 from cxr_mtl.data import splits
 from cxr_mtl.evidence import (
     Bootstrap,
@@ -64,20 +63,11 @@ use_theme()
 run_dir: str = "runs/demo"  # folder of this run
 cache_dir: str = "runs/cache"  # folder of what several runs share
 seed: int = 0  # seed of every random choice
-depths: list[int] = [
-    0,
-    2,
-]  # numbers of unfrozen blocks that are tried beside the baseline's
-seeds: int = (
-    5  # trainings that differ in their seed alone, chapter 4's included
-)
-feature_precision: Literal["float32", "bfloat16"] = (
-    "float32"  # of the cached features
-)
+depths: list[int] = [0, 2]  # unfrozen blocks tried beside the baseline's
+seeds: int = 5  # trainings that differ in their seed alone, chapter 4's too
+feature_precision: Precision = "float32"  # of the cached features
 workers: int = 1  # trainings at the same time, each in its own process
-device: Literal["auto", "cpu", "cuda"] = (
-    "auto"  # auto: the GPU when there is one
-)
+device: DeviceName = "auto"  # auto: the GPU when there is one
 
 # %% [markdown]
 # ## All variants are trained

@@ -24,7 +24,6 @@
 
 # %% tags=["hide-input"]
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -33,7 +32,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from cxr_mtl.base import read_json
+from cxr_mtl.base import Deidentification, DeviceName, Precision, read_json
 from cxr_mtl.classifier import (
     choose_threshold,
     classifier_records,
@@ -55,15 +54,9 @@ use_theme()
 run_dir: str = "runs/demo"  # folder of this run
 cache_dir: str = "runs/cache"  # folder of what several runs share
 seed: int = 0  # seed of every random choice
-feature_precision: Literal["float32", "bfloat16"] = (
-    "float32"  # of the cached features
-)
-deidentification: Literal["keep", "mask", "remove"] = (
-    "keep"  # what becomes of XXXX
-)
-device: Literal["auto", "cpu", "cuda"] = (
-    "auto"  # auto: the GPU when there is one
-)
+feature_precision: Precision = "float32"  # of the cached features
+deidentification: Deidentification = "keep"  # what becomes of XXXX
+device: DeviceName = "auto"  # auto: the GPU when there is one
 
 # %% [markdown]
 # ## The head, and what it reads

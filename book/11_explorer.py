@@ -60,12 +60,11 @@
 # %% tags=["hide-input"]
 import textwrap
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from cxr_mtl.base import read_json, read_table
+from cxr_mtl.base import DatasetName, read_json, read_table
 from cxr_mtl.explorer import (
     model_entry,
     text_tower_onnx,
@@ -78,9 +77,7 @@ from cxr_mtl.training import load_fine_tuned
 
 # %% tags=["parameters"]
 run_dir: str = "runs/demo"  # folder of this run
-dataset: Literal["phantom", "openi", "pairs"] = (
-    "openi"  # where images and reports come from
-)
+dataset: DatasetName = "openi"  # where images and reports come from
 
 # %% [markdown]
 # For each model the page gets the embeddings of chapter 5, L2-normalised, and the map of chapter 6.

@@ -2,7 +2,7 @@
 
 The packages, from low to high; each imports only from those above it in this list:
 
-- `base`: errors, files, records, processes, and what a chapter's code rests on
+- `base`: errors, files, records, choices, processes, and what a chapter's code rests on
 - `data`: from a collection to a study table and its split
 - `phantoms`: pictures drawn by a program
 - `models`: backbones, the features of their frozen part, the last layer

@@ -5,22 +5,25 @@ import re
 from pathlib import Path
 from typing import get_args
 
+import nbformat
+import papermill
 import pytest
 import yaml
 
+from cxr_mtl.base import DatasetName
 from cxr_mtl.base.imports import code_cells
-from cxr_mtl.data.dataset import DatasetName
 from cxr_mtl.explorer.bundle import SOURCES
 from cxr_mtl.pages.provenance_page import DATA_SETS
 from cxr_mtl.runs import driver
 from cxr_mtl.runs.parameters import merge_declarations, read_profile, resolve
-from cxr_mtl.runs.stages import read_chapters, read_exercises
+from cxr_mtl.runs.stages import read_chapter, read_chapters, read_exercises
 from cxr_mtl.training.trainer import TrainingConfig
 
 ROOT = Path(__file__).parent.parent
 BOOK = ROOT / "book"
 PROFILES = sorted((BOOK / "profiles").glob("*.yml"))
 NAMES = sorted(path.stem for path in BOOK.glob("[0-9][0-9]_*.py"))
+STAGES = sorted(BOOK.rglob("[0-9][0-9]_*.py"))
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +52,8 @@ def test_the_contents_and_the_front_page_name_every_chapter():
         assert re.search(rf"^\| \[[^]]+\]\({name}\) \|", front, flags=re.MULTILINE), name
 
 
-def test_every_data_set_is_offered_named_for_readers_and_attributed(declared):
-    names = get_args(DatasetName)
-    assert declared["dataset"].annotation == str(DatasetName).removeprefix("typing.")
-    assert set(DATA_SETS) == set(SOURCES) == set(names)
+def test_every_data_set_is_named_for_readers_and_attributed():
+    assert set(DATA_SETS) == set(SOURCES) == set(get_args(DatasetName))
 
 
 def test_every_chapter_leaves_its_results(chapters):
@@ -112,6 +113,27 @@ def test_every_parameter_says_what_it_is_and_is_used(chapters):
         for parameter in chapter.parameters.values():
             assert parameter.comment, (name, parameter.name)
             assert parameter.name in used, (name, parameter.name)
+
+
+@pytest.mark.parametrize("path", STAGES, ids=lambda path: path.stem)
+def test_papermill_lists_every_parameter_with_its_type_and_help_and_calls_a_typo_alone_unknown(
+    path, tmp_path, caplog
+):
+    stage = read_chapter(path)
+    notebook = str(tmp_path / "chapter.ipynb")
+    nbformat.write(stage.notebook, notebook)
+    listed = {
+        name: (one["inferred_type_name"], ast.literal_eval(one["default"]), one["help"])
+        for name, one in papermill.inspect_notebook(notebook).items()
+    }
+    assert listed == {
+        name: (one.annotation, one.default, one.comment) for name, one in stage.parameters.items()
+    }
+    given = {**{name: one.default for name, one in stage.parameters.items()}, "sead": 1}
+    papermill.execute_notebook(notebook, None, given, prepare_only=True)
+    assert [one for one in caplog.messages if "unknown" in one] == [
+        "Passed unknown parameter: sead"
+    ]
 
 
 def test_exercises_declare_their_parameters_as_the_chapters_do(declared):

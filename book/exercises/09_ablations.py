@@ -23,7 +23,6 @@
 import math
 from functools import cache
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -31,7 +30,7 @@ from scipy.integrate import quad
 from scipy.stats import norm, t
 
 from cxr_mtl.ablations import evaluation, training_runs
-from cxr_mtl.base import read_json
+from cxr_mtl.base import DeviceName, Precision, read_json
 from cxr_mtl.evidence import significance
 from cxr_mtl.runs import Run
 from cxr_mtl.training import embed_rows, fine_tuned, prepare_training
@@ -39,12 +38,8 @@ from cxr_mtl.training import embed_rows, fine_tuned, prepare_training
 # %% tags=["parameters"]
 run_dir: str = "runs/demo"  # folder of this run
 cache_dir: str = "runs/cache"  # folder of what several runs share
-feature_precision: Literal["float32", "bfloat16"] = (
-    "float32"  # of the cached features
-)
-device: Literal["auto", "cpu", "cuda"] = (
-    "auto"  # auto: the GPU when there is one
-)
+feature_precision: Precision = "float32"  # of the cached features
+device: DeviceName = "auto"  # auto: the GPU when there is one
 
 # %% [markdown]
 # What the run left: the last layer before training, `start`; its trained weights by name, `trained`;

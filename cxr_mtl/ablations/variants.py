@@ -7,9 +7,10 @@ from typing import Any, Literal, get_args
 
 import pandas as pd
 
+from cxr_mtl.base.choices import Deidentification, LabelRule, Sections
 from cxr_mtl.base.errors import InputError, check_choice
 from cxr_mtl.data.splits import normalise_text
-from cxr_mtl.data.studies import Deidentification, LabelRule, Sections, label_of, report_text
+from cxr_mtl.data.studies import label_of, report_text
 from cxr_mtl.training.losses import LOSS_TERMS, PAPER_WEIGHTS, LossWeights
 from cxr_mtl.training.trainer import TrainingConfig
 

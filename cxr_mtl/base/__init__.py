@@ -11,12 +11,30 @@ A results file is a list of flat records; a query by their fields finds the one 
 0.5
 """
 
+from cxr_mtl.base.choices import (
+    DatasetName,
+    Deidentification,
+    DeviceName,
+    Duplicates,
+    LabelRule,
+    Precision,
+    Sections,
+    ViewSource,
+)
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.files import read_json, read_table, write_json, write_table
 from cxr_mtl.base.records import find_record
 
 __all__ = [
+    "DatasetName",
+    "Deidentification",
+    "DeviceName",
+    "Duplicates",
     "InputError",
+    "LabelRule",
+    "Precision",
+    "Sections",
+    "ViewSource",
     "find_record",
     "read_json",
     "read_table",

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cxr_mtl.base.choices import Deidentification, LabelRule, Sections
 from cxr_mtl.data.openi import NOT_INDEXED
-from cxr_mtl.data.studies import Deidentification, LabelRule, Sections, label_of, report_text
+from cxr_mtl.data.studies import label_of, report_text
 from cxr_mtl.data.views import read_views
 
 Booleans = NDArray[np.bool_]

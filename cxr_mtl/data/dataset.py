@@ -4,17 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 
+from cxr_mtl.base.choices import DatasetName, Deidentification, LabelRule, Sections, ViewSource
 from cxr_mtl.base.errors import InputError, check_choice
 from cxr_mtl.data.openi import IMAGES_FOLDER, REPORTS_FOLDER, read_reports
 from cxr_mtl.data.pairs import read_pairs
-from cxr_mtl.data.studies import Deidentification, LabelRule, Sections, select_studies
-from cxr_mtl.data.views import ViewSource, read_views
+from cxr_mtl.data.studies import select_studies
+from cxr_mtl.data.views import read_views
 
-DatasetName = Literal["phantom", "openi", "pairs"]
 Progress = Callable[[int], None]
 Selection = Callable[[pd.DataFrame, pd.DataFrame, Path], tuple[pd.DataFrame, pd.DataFrame]]
 

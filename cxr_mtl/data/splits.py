@@ -3,15 +3,13 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
+from cxr_mtl.base.choices import Duplicates
 from cxr_mtl.base.errors import InputError, check_choice
 from cxr_mtl.base.files import read_csv, write_beside
-
-Duplicates = Literal["ignore", "together"]
 
 PARTS = {
     "train": "train",

@@ -2,17 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 
+from cxr_mtl.base.choices import Deidentification, LabelRule, Sections
 from cxr_mtl.base.errors import check_choice
 from cxr_mtl.data.images import check_images
 from cxr_mtl.data.openi import DEIDENTIFIED, NORMAL, NOT_INDEXED, SECTIONS
-
-LabelRule = Literal["mesh-normal", "mesh-normal+no-indexing", "drop-no-indexing"]
-Sections = Literal["findings+impression", "findings", "impression"]
-Deidentification = Literal["keep", "mask", "remove"]
 
 MASK = "[MASK]"
 REPORT_FIELDS = ["pmcid", *SECTIONS, "mesh_major", "mesh_automatic"]

@@ -1,15 +1,13 @@
 """Which view each Open-I image shows: no report says it, and the sources disagree."""
 
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 
+from cxr_mtl.base.choices import ViewSource
 from cxr_mtl.base.errors import InputError, check_choice
 from cxr_mtl.base.files import read_csv
 from cxr_mtl.data.openi import installed_file
-
-ViewSource = Literal["dicom", "tsne", "dicom+tsne", "projections"]
 
 # A PA and an AP radiograph are both frontal; the source's own word stays in the column `tag`.
 VIEW_OF_TAG = {

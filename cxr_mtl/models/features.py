@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -14,6 +13,7 @@ import psutil
 import torch
 from torch import Tensor, nn
 
+from cxr_mtl.base.choices import DeviceName, Precision
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.files import content_key, sha256_of_file
 from cxr_mtl.base.progress import print_progress
@@ -30,7 +30,6 @@ FROZEN_BATCHES = {"cpu": {"images": 16, "reports": 64}, "cuda": {"images": 128, 
 BYTES_PER_VALUE = 40
 """Of a block's activations per token and channel: ten float32 tensors, the MLP's four included."""
 LIBRARIES = ("torch", "timm", "transformers", "open_clip_torch")
-Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -143,7 +142,7 @@ class FrozenPrefix:
             return end.tokens_to_keep(entering.float(), lengths.to(self.device))
 
 
-def pick_device(device: Literal["auto", "cpu", "cuda"]) -> str:
+def pick_device(device: DeviceName) -> str:
     """`auto` is the GPU when there is one, else the CPU.
 
     Raises:

@@ -3,11 +3,10 @@
 Tables are written as Markdown with the book's own role and links: a number keeps its source.
 """
 
-import ast
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from docutils import nodes
@@ -15,6 +14,7 @@ from sphinx.directives.patches import Figure
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
+from cxr_mtl.base import choices
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.files import read_json
 from cxr_mtl.base.records import find_record, find_records
@@ -227,7 +227,7 @@ def _rounded(value: Any, spec: str) -> str:
 
 
 def _type(annotation: str) -> str:
-    if annotation.startswith("Literal["):
-        choices = ast.literal_eval(annotation.removeprefix("Literal"))
-        return " or ".join(f"`{choice}`" for choice in choices)
-    return annotation.replace("|", "or")
+    if annotation.startswith("Optional["):
+        return f"{_type(annotation[len('Optional[') : -1])} or None"
+    words = get_args(getattr(choices, annotation, None))
+    return " or ".join(f"`{word}`" for word in words) or annotation

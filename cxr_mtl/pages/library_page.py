@@ -9,7 +9,7 @@ import inspect
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, get_origin
 
 from docutils import nodes
 from sphinx import addnodes
@@ -79,11 +79,12 @@ class Library(SphinxDirective):
 @functools.cache
 def library_types() -> list[Definition]:
     """The library's types that stand in signatures of public names without being public."""
-    things = list(filter(callable, map(public_thing, paths().values())))
+    public = map(public_thing, paths().values())
+    things = [thing for thing in public if _kind(thing) != "constant"]
     members = [one for thing in things if inspect.isclass(thing) for one in vars(thing).values()]
     methods = [getattr(one, "__func__", one) for one in members]
-    public = [one for one in methods if inspect.isfunction(one) and one.__name__[0] != "_"]
-    return own_types([*things, *public], known=paths())
+    own = [one for one in methods if inspect.isfunction(one) and one.__name__[0] != "_"]
+    return own_types([*things, *own], known=paths())
 
 
 def overview(names: Mapping[str, Iterable[str]]) -> list[str]:
@@ -118,7 +119,7 @@ def constant_entry(door: str, name: str, users: Iterable[str]) -> list[str]:
     autodoc would show the docstring of the value's class.
     """
     text = docstring_text(definition(door, name).docstring, name).splitlines()
-    value = repr(public_thing(f"{door}.{name}"))
+    value = repr(public_thing(f"{door}.{name}")).removeprefix("typing.")
     head = [f".. py:data:: {name}", f"   :module: {door}", f"   :value: {value}"]
     text += ["", _chapters(users)]
     return [*head, "", *(f"   {line}" for line in text)]
@@ -282,7 +283,7 @@ def _kind(thing: Any) -> str:
     """What autodoc calls a thing."""
     if inspect.isclass(thing):
         return "exception" if issubclass(thing, BaseException) else "class"
-    return "function" if callable(thing) else "constant"
+    return "function" if callable(thing) and get_origin(thing) is None else "constant"
 
 
 def _anchor(defined: Definition) -> str:

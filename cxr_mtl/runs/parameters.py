@@ -9,11 +9,12 @@ import tokenize
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Optional, get_origin
 
 import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from cxr_mtl.base import choices
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.runs.parameter_ranges import RANGES, SYMBOLS
 
@@ -22,21 +23,11 @@ _TYPES = {
     "float": float,
     "str": str,
     "bool": bool,
-    "list": list,
-    "Literal": Literal,
     "Path": Path,
+    "list": list,
+    "Optional": Optional,
+    **{name: choice for name, choice in vars(choices).items() if get_origin(choice) is Literal},
 }
-_ANNOTATION_NODES = (
-    ast.Name,
-    ast.Subscript,
-    ast.Constant,
-    ast.Tuple,
-    ast.BinOp,
-    ast.BitOr,
-    ast.UnaryOp,
-    ast.USub,
-    ast.Load,
-)
 
 
 @dataclass(frozen=True)
@@ -111,7 +102,8 @@ def read_parameters(source: str, chapter: str) -> dict[str, Parameter]:
     """Read the parameters declared in a cell's source, without executing it.
 
     Raises:
-        InputError: a line is not `name: type = literal`, or the type is not allowed.
+        InputError: a line is not `name: type = literal`, or the type is not allowed, or the line
+            is several, which papermill's inspector does not read.
     """
     parameters = {}
     comments = _comments(source)
@@ -134,10 +126,12 @@ def read_parameters(source: str, chapter: str) -> dict[str, Parameter]:
         except (ValueError, TypeError, SyntaxError):
             raise InputError(
                 f"{chapter}: `{ast.unparse(line)}` needs a type made of int, float, str, bool, "
-                "Path, None, list[...] and Literal[...], and a literal default"
+                "Path, list[...], Optional[...] and the names in cxr_mtl/base/choices.py, and a "
+                "literal default"
             ) from None
-        own = [comments[n] for n in range(line.lineno, line.end_lineno + 1) if n in comments]
-        comment = own[-1] if own else ""
+        if line.lineno != line.end_lineno:
+            raise InputError(f"{chapter}: write `{ast.unparse(line)}` on one line")
+        comment = comments.get(line.lineno, "")
         parameter = Parameter(name, annotation, None, comment)
         checked = parameter.check(default, f"{chapter} (default)")
         parameters[name] = Parameter(name, annotation, checked, comment)
@@ -147,13 +141,13 @@ def read_parameters(source: str, chapter: str) -> dict[str, Parameter]:
 def write_parameters(source: str, values: Mapping[str, Any]) -> str:
     """Return a parameters cell with the defaults replaced by `values`, comments kept."""
     lines = source.splitlines()
-    for line in reversed(ast.parse(source).body):
+    for line in ast.parse(source).body:
         name, old = line.target.id, line.value
         if name in values and ast.literal_eval(old) != values[name]:
             # Offsets of the ast count UTF-8 bytes.
-            before = lines[old.lineno - 1].encode()[: old.col_offset].decode()
-            after = lines[old.end_lineno - 1].encode()[old.end_col_offset :].decode()
-            lines[old.lineno - 1 : old.end_lineno] = [f"{before}{values[name]!r}{after}"]
+            written = lines[line.lineno - 1].encode()
+            before, after = written[: old.col_offset], written[old.end_col_offset :]
+            lines[line.lineno - 1] = f"{before.decode()}{values[name]!r}{after.decode()}"
     return "\n".join(lines)
 
 
@@ -250,12 +244,12 @@ def _type_of(annotation: str) -> Any:
     """Evaluate an annotation in a namespace that holds the allowed types and nothing else."""
     tree = ast.parse(annotation, mode="eval")
     for node in ast.walk(tree.body):
-        if not isinstance(node, _ANNOTATION_NODES):
+        if not isinstance(node, ast.Name | ast.Subscript | ast.Load):
             raise ValueError(f"{type(node).__name__} is not allowed in a type")
         if isinstance(node, ast.Name) and node.id not in _TYPES:
             raise ValueError(f"{node.id} is not an allowed type")
-    if isinstance(tree.body, ast.Constant):
-        raise ValueError(f"{annotation} is not a type")
+    if re.search(r"\bOptional\b(?!\[)", annotation):
+        raise ValueError("Optional needs a type in brackets")
     return eval(compile(tree, "annotation", "eval"), {"__builtins__": {}}, _TYPES)
 
 

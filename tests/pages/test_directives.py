@@ -68,7 +68,8 @@ def test_the_table_of_parameters_names_meaning_type_unit_default_range_and_every
     first = CHAPTER.replace("count: int = 3", "epochs: int = 3")
     depths = list(range(10, 60))  # wider than YAML's lines
     first += f"depths: list[int] = {depths}  # studies\n"
-    second = CHAPTER.replace("count: int = 3", 'rule: Literal["a", "b|c"] = "a"')
+    second = CHAPTER.replace("count: int = 3", 'rule: Duplicates = "ignore"')
+    second += "lr: Optional[float] = 0.1  # rate\n"
     for name, source in {"01_one": first, "02_two": second}.items():
         (tmp_path / f"{name}.py").write_text(source)
     table = parameter_table(read_chapter(tmp_path / f"{n}.py") for n in ("01_one", "02_two"))
@@ -76,5 +77,6 @@ def test_the_table_of_parameters_names_meaning_type_unit_default_range_and_every
         "| `run_dir`: folder | str | – | `runs/demo` | – | [1](01_one), [2](02_two) |",
         "| `epochs`: studies | int | epochs | `3` | at least 1 | [1](01_one) |",
         f"| `depths`: studies | list[int] | blocks per tower | `{depths}` | – | [1](01_one) |",
-        "| `rule`: studies | `a` or `b\\|c` | – | `a` | – | [2](02_two) |",
+        "| `rule`: studies | `ignore` or `together` | – | `ignore` | – | [2](02_two) |",
+        "| `lr`: rate | float or None | – | `0.1` | – | [2](02_two) |",
     ]

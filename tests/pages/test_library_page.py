@@ -5,7 +5,7 @@ import dataclasses
 import inspect
 import re
 from pathlib import Path
-from typing import get_args
+from typing import get_args, get_origin
 
 import pytest
 import yaml
@@ -34,7 +34,11 @@ run_dir: str = "runs/demo"  # folder
 # %%
 from cxr_mtl.data import split_studies
 """
-CALLABLES = [path for path in paths().values() if callable(public_thing(path))]
+CALLABLES = [
+    path
+    for path in paths().values()
+    if callable(public_thing(path)) and get_origin(public_thing(path)) is None
+]
 
 
 @pytest.fixture(scope="module")

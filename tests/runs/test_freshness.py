@@ -259,7 +259,7 @@ def write_chapter(folder, name, needs="", leaves="", parameters=""):
 
 def test_the_key_follows_what_path_parameters_point_to_and_not_the_runs_folder(tmp_path):
     write_chapter(
-        tmp_path, "01_a", parameters="csv: Path | None = None\nfolder: Path | None = None"
+        tmp_path, "01_a", parameters="csv: Optional[Path] = None\nfolder: Optional[Path] = None"
     )
     chapter = read_chapter(tmp_path / "01_a.py")
     (tmp_path / "pairs.csv").write_text("a")

@@ -25,6 +25,8 @@ HEADER = """\
 # ---
 # %%%% [markdown]
 # # A chapter
+# %%%%
+from typing import Optional
 # %%%% tags=["parameters"]
 run_dir: str = "runs/demo"
 seed: int = 0
@@ -42,7 +44,7 @@ Path(run_dir, "draws.txt").write_text(" ".join(str(scale * draws.random()) for _
 """,
     "02_model": HEADER % ("draws.txt", "results/02_model.json")
     + """\
-weights: list[float] | None = None
+weights: Optional[list[float]] = None
 # %%
 import io
 import json

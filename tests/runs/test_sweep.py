@@ -25,9 +25,9 @@ CHAPTER = """\
 # ---
 # %% tags=["parameters"]
 run_dir: str = "runs/demo"  # folder of the run
-temperature: float | None = 0.07  # of the losses
+temperature: Optional[float] = 0.07  # of the losses
 epochs: int = 20  # passes
-weights: list[float] | None = None  # of the losses
+weights: Optional[list[float]] = None  # of the losses
 sections: str = "findings+impression"  # of the reports
 # %%
 raise SystemExit("no chapter is executed here")
