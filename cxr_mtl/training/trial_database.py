@@ -61,9 +61,7 @@ def open_study(storage: Path, name: str) -> optuna.Study:
             storage=database, study_name=name, direction="maximize", load_if_exists=True
         )
         if study.directions != [StudyDirection.MAXIMIZE]:
-            raise InputError(
-                f"{storage} holds under the name {name} a search of another kind: {_AWAY}"
-            )
+            raise InputError(f"{storage} holds another search under the name {name}: {_AWAY}")
     return study
 
 
