@@ -11,7 +11,8 @@
 #   cxr_mtl:
 #     alone: true
 #     needs: [studies.parquet]
-#     leaves: [models.json, results/02_model.json]
+#     asks: {train_per_label: 4}
+#     leaves: [models.json, watched/02_model.parquet, results/02_model.json]
 # ---
 
 # %% [markdown]
@@ -37,12 +38,14 @@ from cxr_mtl.figures import heat_maps, pairs_on_circle, use_theme
 from cxr_mtl.models import (
     FusionHead,
     LastLayer,
+    block_count,
     compute_features,
     freeze,
     load_backbone,
     pick_device,
+    source_files,
 )
-from cxr_mtl.runs import Run
+from cxr_mtl.runs import Run, watch
 from cxr_mtl.training import (
     LossWeights,
     backbone_source,
@@ -508,8 +511,10 @@ write_json(
             "key": pretrained.key,
         },
         "general": {"name": general_model, "source": sources[general_model]},
+        "blocks": block_count(pretrained.model),
     },
 )
+watch(run, "02_model", source_files(sources.values()))
 run.write_results(
     "02_model",
     [

@@ -10,6 +10,7 @@
 #     name: python3
 #   cxr_mtl:
 #     needs: [studies.parquet, models.json, fine_tuned]
+#     asks: {test: 10, test_per_label: 1}
 #     leaves: [embeddings, index, results/05_retrieval.json]
 # ---
 

@@ -10,6 +10,7 @@
 #     name: python3
 #   cxr_mtl:
 #     needs: [studies.parquet, models.json, embeddings]
+#     asks: {test: 21}
 #     leaves: [tsne.parquet, results/06_embedding_maps.json]
 # ---
 

@@ -3,7 +3,8 @@
 import ast
 import functools
 import hashlib
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,15 +72,39 @@ def _remembered_sha256(path: str, size: int, modified: int) -> str:
     return sha256_of_file(path)
 
 
+FileState = tuple[str, int, int]
+"""Path, bytes and time of change in nanoseconds; -1 for both of a file that is not there."""
+
+
+def file_state(path: Path | str) -> FileState:
+    """What tells cheaply whether a file is as it was: no file of the same state is read again."""
+    try:
+        state = os.stat(path)
+    except (OSError, ValueError):
+        return str(path), -1, -1
+    return str(path), state.st_size, state.st_mtime_ns
+
+
+def folder_states(folder: Path) -> Iterator[FileState]:
+    """The states of all files of a folder, those behind links included, in the order of paths."""
+    found, seen = [], set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        seen.add(os.path.realpath(parent))  # a link may lead back to a folder above it
+        folders[:] = [
+            name for name in folders if os.path.realpath(os.path.join(parent, name)) not in seen
+        ]
+        found += [os.path.join(parent, name) for name in names]
+    yield from map(file_state, sorted(found))
+
+
 def input_digest(path: Path) -> str | None:
     """A file's SHA-256; of a folder, which may be large, a key of names, sizes and times."""
     if not path.exists():
         return None
     if path.is_file():
         return digest(path)
-    states = [(file, file.stat()) for file in sorted(path.rglob("*")) if file.is_file()]
     return content_key(
-        [[str(file.relative_to(path)), state.st_size, state.st_mtime_ns] for file, state in states]
+        [[os.path.relpath(name, path), *state] for name, *state in folder_states(path)]
     )
 
 

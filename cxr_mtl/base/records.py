@@ -16,6 +16,9 @@ MEASURED = frozenset(
 )
 """Fields of a record that say what was found; all others say which number it is."""
 
+NOTICE = "notice"
+"""The metric of a record whose value is a sentence that the user of a run must read."""
+
 
 def find_records(records: list[Record], query: str) -> list[Record]:
     """All records whose fields equal those of `query`, written `key=value&key=value`.

@@ -107,13 +107,26 @@ def search_history(study: optuna.Study) -> Figure:
     history.set(xlabel="trial", ylabel="validation MRR", title="Search history")
     history.xaxis.get_major_locator().set_params(integer=True)
     history.legend(loc="lower right")
-    shares = get_param_importances(
-        study, evaluator=optuna.importance.FanovaImportanceEvaluator(seed=0)
-    )
+    shares = _importances(study)
     importance.barh([str(LOSS_TERMS[n]) for n in shares], list(shares.values()), color="0.45")
+    if not shares:
+        importance.text(0.5, 0.5, "undefined: the trials\ndo not differ", ha="center", va="center")
+        importance.set_yticks([])
     importance.invert_yaxis()
     importance.set(xlim=(0, 1), xlabel="share of variance", title="Importance (fANOVA)")
     return figure
+
+
+def _importances(study: optuna.Study) -> dict[str, float]:
+    """The share of the objective's variance by weight; nothing where there is no variance."""
+    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+    try:
+        return get_param_importances(study, evaluator=evaluator)
+    # Of its trees, when no two trials in them came to different values.
+    except RuntimeError as error:
+        if "zero total variance" not in str(error):
+            raise
+        return {}
 
 
 @shown_once

@@ -9,17 +9,19 @@ The head takes the mean of an image and a report embedding and tells how abnorma
 torch.Size([3])
 """
 
-from cxr_mtl.models.backbones import FusionHead, load_backbone
+from cxr_mtl.models.backbones import FusionHead, load_backbone, source_files
 from cxr_mtl.models.features import compute_features, embed, embed_texts, pick_device
-from cxr_mtl.models.last_layer import LastLayer, freeze
+from cxr_mtl.models.last_layer import LastLayer, block_count, freeze
 
 __all__ = [
     "FusionHead",
     "LastLayer",
+    "block_count",
     "compute_features",
     "embed",
     "embed_texts",
     "freeze",
     "load_backbone",
     "pick_device",
+    "source_files",
 ]

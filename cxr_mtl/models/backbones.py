@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -17,12 +17,14 @@ from torch import Tensor, nn
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.files import read_json
+from cxr_mtl.base.fingerprints import FileState, folder_states
 from cxr_mtl.models import demo_architecture  # noqa: F401  (registers the demo's image tower with timm)
 
 HUB_NAMES = {
     "biomedclip": "hf-hub:microsoft/BiomedCLIP-PubMedBERT_256-vit_base_patch16_224",
     "clip": "hf-hub:timm/vit_base_patch16_clip_224.openai",
 }
+LOCAL = "local-dir:"
 WEIGHTS = ("*.safetensors", "*.bin", "*.pth")
 TOKENIZER_FILES = ("tokenizer.json", "vocab.txt")
 
@@ -93,14 +95,20 @@ def open_clip_name(source: str, *, weights: bool = True) -> tuple[str, dict[str,
         InputError: unknown name or missing piece of a folder.
     """
     name = HUB_NAMES.get(source, source)
-    if name.startswith("local-dir:"):
-        return name, _check_folder(Path(name.removeprefix("local-dir:")), weights)
+    if name.startswith(LOCAL):
+        return name, _check_folder(Path(name.removeprefix(LOCAL)), weights)
     if not name.startswith("hf-hub:"):
         raise InputError(
             f"unknown backbone {source!r}: give one of {', '.join(HUB_NAMES)}, demo-biomed, "
             "demo-general, hf-hub:OWNER/NAME or local-dir:FOLDER"
         )
     return name, {}
+
+
+def source_files(sources: Iterable[str]) -> list[FileState]:
+    """The files of those sources that are folders; the Hub names what it keeps by its content."""
+    folders = [Path(s.removeprefix(LOCAL)) for s in sources if s.startswith(LOCAL)]
+    return [state for folder in folders for state in folder_states(folder)]
 
 
 class quiet_open_clip:

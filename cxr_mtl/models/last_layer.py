@@ -33,7 +33,7 @@ class LastLayer(nn.Module):
     def __init__(self, model: nn.Module, unfrozen_blocks: int) -> None:
         super().__init__()
         image, text = tower_kinds(model)
-        depth = min(len(image.blocks_of(model)), len(text.blocks_of(model)))
+        depth = block_count(model)
         if not 0 <= unfrozen_blocks <= depth:
             raise InputError(
                 f"unfrozen_blocks is {unfrozen_blocks}: give a number from 0 to {depth}"
@@ -94,6 +94,15 @@ def _kind(
     raise InputError(
         f"fine-tuning needs {wanted}; this one is {type(getattr(found, 'trunk', found)).__name__}"
     )
+
+
+def block_count(model: nn.Module) -> int:
+    """Blocks of the tower that has fewer: how many can be unfrozen.
+
+    Raises:
+        InputError: as `LastLayer`.
+    """
+    return min(len(kind.blocks_of(model)) for kind in tower_kinds(model))
 
 
 def trainable_names(model: nn.Module, unfrozen_blocks: int) -> list[str]:

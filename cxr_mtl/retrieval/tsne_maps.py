@@ -33,12 +33,7 @@ def embedding_map(
     Raises:
         InputError: fewer studies than the perplexity or the neighbourhood asks for.
     """
-    needed = max(int(perplexity), 2 * NEIGHBOURS) + 1
-    if len(vectors) < needed:
-        raise InputError(
-            f"a map of {len(vectors)} studies with perplexity {perplexity:g} is not possible: give "
-            f"at least {needed} studies or lower tsne_perplexity"
-        )
+    check_perplexity(perplexity, len(vectors))
     tsne = TSNE(perplexity=perplexity, init="pca", random_state=seed, metric="cosine")
     coordinates = tsne.fit_transform(vectors)
     return EmbeddingMap(
@@ -46,6 +41,25 @@ def embedding_map(
         neighbour_label_accuracy(vectors, labels),
         float(trustworthiness(vectors, coordinates, n_neighbors=NEIGHBOURS, metric="cosine")),
     )
+
+
+def check_perplexity(perplexity: float, studies: int) -> None:
+    """Refuse a map of so few studies.
+
+    Raises:
+        InputError: fewer studies than the perplexity or the neighbourhood asks for.
+    """
+    least = 2 * NEIGHBOURS + 1
+    if studies < least:
+        raise InputError(
+            f"a map of {studies} test studies is not possible: give at least {least}, by "
+            "test_per_class or in your split"
+        )
+    if studies <= int(perplexity):
+        raise InputError(
+            f"tsne_perplexity = {perplexity:g} is too high for a map of {studies} test studies: "
+            f"give less than {studies}"
+        )
 
 
 def neighbour_label_accuracy(vectors: np.ndarray, labels: np.ndarray) -> float:

@@ -11,7 +11,9 @@ A run is a folder; every stage leaves its numbers there as records.
 """
 
 from cxr_mtl.runs.run import Run
+from cxr_mtl.runs.watched_files import watch
 
 __all__ = [
     "Run",
+    "watch",
 ]

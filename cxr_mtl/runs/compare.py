@@ -15,7 +15,7 @@ from rich.table import Table
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.files import read_csv, read_json
-from cxr_mtl.base.records import Key, number_key
+from cxr_mtl.base.records import NOTICE, Key, number_key
 from cxr_mtl.base.table_text import NUMBER, TEXT, html_page, html_row, html_table
 from cxr_mtl.evidence.significance import seed_band
 from cxr_mtl.runs.run import Run
@@ -140,7 +140,7 @@ def compare_page(table: pd.DataFrame, a: Run, b: Run) -> str:
 
 
 def read_numbers(run: Run, stage: str) -> dict[Key, dict[str, Any]]:
-    """The records of a stage by their keys.
+    """The records of a stage by their keys, without notices.
 
     Raises:
         InputError: the file is missing or damaged, a record is not flat, lacks `metric` or
@@ -160,6 +160,8 @@ def read_numbers(run: Run, stage: str) -> dict[Key, dict[str, Any]]:
                 f"{path} holds {record}, which is no flat record with metric and value: run its "
                 "chapter again"
             )
+        if record["metric"] == NOTICE:
+            continue
         key = number_key(record)
         if key in numbers:
             raise InputError(

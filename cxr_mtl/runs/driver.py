@@ -16,12 +16,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from cxr_mtl.base.errors import InputError
+from cxr_mtl.base.records import NOTICE
 from cxr_mtl.runs.freshness import recorded, stage_parts, why_stale
 from cxr_mtl.runs.manifest import is_manifest, manifest_values, what_differs
 from cxr_mtl.runs.parameters import merge_declarations, read_profile, resolve
 from cxr_mtl.runs.run import Run, existing_run, named_run
 from cxr_mtl.runs.stage_runner import Outcome, StageResult, StageRunner, Values
 from cxr_mtl.runs.stages import BOOK, Chapter, chosen_stages, read_stages, upstream
+from cxr_mtl.runs.study_checks import MODELS, STUDIES, check_blocks, check_files, check_studies
 
 Plan = list[tuple[Chapter, Values]]
 Result = TypeVar("Result")
@@ -98,6 +100,7 @@ def run_chapters(
     run, order = Run(folder), [chapter.name for chapter in every if chapter.name in chosen]
     stages = {chapter.name: (chapter, values) for chapter, values in chapters}
     runner = StageRunner(stages, run, force, console)
+    asked = [stages[name] for name in order]
     results = run_side_by_side(
         {name: chosen & set(upstream(name, every)) for name in order},
         {chapter.name for chapter in every if chapter.alone},
@@ -107,7 +110,10 @@ def run_chapters(
     )
     # Papermill keeps the folder that it writes to for all threads: let all find the same.
     with run.locked(), _no_trace_if_refused(run), local_file_io_cwd(), runner.progress:
-        outcomes = _keep(results, run, console)
+        check_files(asked)
+        check_studies(asked, run)
+        check_blocks(asked, run)
+        outcomes = _keep(results, run, asked, console)
     return sorted(outcomes, key=lambda outcome: order.index(outcome.step))
 
 
@@ -202,16 +208,32 @@ def run_side_by_side(
         raise failure
 
 
-def _keep(results: Iterator[StageResult], run: Run, console: Console) -> list[Outcome]:
-    """Put each stage that ends into the run's manifest, and say what it took."""
+def _keep(results: Iterator[StageResult], run: Run, asked: Plan, console: Console) -> list[Outcome]:
+    """Put each stage that ends into the run's manifest, and say what it took and found.
+
+    As soon as a stage has left the studies, or the model, all that were asked for are checked.
+    """
     outcomes = []
     with contextlib.closing(results):
         for outcome, record in results:
             if record is not None:
                 run.write_stage(outcome.step, record)
             console.print(str(outcome), highlight=False)
+            for notice in _notices(run, outcome.step):
+                console.print(f"  {notice}", highlight=False, markup=False, soft_wrap=True)
             outcomes.append(outcome)
+            if record is not None and STUDIES in record["left"]:
+                check_studies(asked, run)
+            if record is not None and MODELS in record["left"]:
+                check_blocks(asked, run)
     return outcomes
+
+
+def _notices(run: Run, stage: str) -> list[str]:
+    """What a stage found that its user must know, by the records it has left."""
+    if not (run / f"results/{stage}.json").exists():
+        return []
+    return [str(r["value"]) for r in run.results(stage) if r.get("metric") == NOTICE]
 
 
 @contextlib.contextmanager

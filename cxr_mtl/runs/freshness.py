@@ -15,13 +15,8 @@ from cxr_mtl.base.fingerprints import chapter_code, digest, input_digest, librar
 from cxr_mtl.base.imports import code_cells
 from cxr_mtl.runs.manifest import Record, manifest_values
 from cxr_mtl.runs.run import RUNS, Run
-from cxr_mtl.runs.stages import (
-    BOOK,
-    LOCK,
-    Chapter,
-    executed_copy,
-    read_chapters,
-)
+from cxr_mtl.runs.stages import BOOK, LOCK, Chapter, executed_copy, read_chapters
+from cxr_mtl.runs.watched_files import what_changed
 
 _GROUPS = {
     "parameters": "the parameter {name} changed",
@@ -166,6 +161,9 @@ def why_stale(chapter: Chapter, parts: Mapping[str, Any], record: Any, run: Run)
             return f"{leaf} is missing"
         if record["left"].get(leaf) != digest(run / leaf):
             return f"{leaf} was changed since"
+    changed = what_changed(run, chapter.name)
+    if changed:
+        return changed
     copy = executed_copy(run, chapter.name)
     # Absent from the records of versions that did not look at it.
     if record.get("executed") not in (None, digest(copy)):

@@ -6,7 +6,11 @@ from pydantic import AfterValidator, Field
 
 from cxr_mtl.base.errors import InputError
 
-_USABLE_WEIGHTS = "a number of at least 0 for each loss, not all of them 0"
+MOST_BLOCKS = 64
+MOST_WEIGHT = 1000
+_USABLE_WEIGHTS = f"a number from 0 to {MOST_WEIGHT} for each loss, not all of them 0"
+_USABLE_DEPTHS = f"numbers from 0 to {MOST_BLOCKS}, none of them twice"
+_IN_WORDS = {"weights": _USABLE_WEIGHTS, "depths": _USABLE_DEPTHS}
 
 
 def _usable_weights(weights: list[float] | None) -> list[float] | None:
@@ -18,29 +22,45 @@ def _usable_weights(weights: list[float] | None) -> list[float] | None:
             LossWeights(*weights)
         except (TypeError, InputError):
             raise ValueError(f"give {_USABLE_WEIGHTS}") from None
+        if max(weights) > MOST_WEIGHT:
+            raise ValueError(f"give {_USABLE_WEIGHTS}")
     return weights
 
 
+def _usable_depths(depths: list[int]) -> list[int]:
+    if len(set(depths)) < len(depths) or not all(0 <= depth <= MOST_BLOCKS for depth in depths):
+        raise ValueError(f"give {_USABLE_DEPTHS}")
+    return depths
+
+
 RANGES: dict[str, Any] = {
-    "seed": Field(ge=0),
-    "phantom_size": Field(ge=1),
-    "test_per_class": Field(ge=1),
+    # NumPy's and scikit-learn's seeds end at 2³²; trials and ablations count on from this one.
+    "seed": Field(ge=0, lt=2**31),
+    "phantom_size": Field(ge=16, le=2048),
+    "test_per_class": Field(ge=1, le=100_000),
     "validation_fraction": Field(gt=0, lt=1),
-    "unfrozen_blocks": Field(ge=0),
-    "trials": Field(ge=1),
-    "search_epochs": Field(ge=1),
-    "workers": Field(ge=1),
-    "threads": Field(ge=1),
-    "seeds": Field(ge=1),
+    "unfrozen_blocks": Field(ge=0, le=MOST_BLOCKS),
+    "depths": AfterValidator(_usable_depths),
+    "trials": Field(ge=1, le=10_000),
+    "search_epochs": Field(ge=1, le=10_000),
+    "workers": Field(ge=1, le=128),
+    "threads": Field(ge=1, le=256),
+    "seeds": Field(ge=1, le=1000),
     "weights": AfterValidator(_usable_weights),
-    "epochs": Field(ge=1),
-    "batch_size": Field(ge=2),
-    "learning_rate": Field(gt=0),
-    "head_learning_rate": Field(gt=0),
-    "weight_decay": Field(ge=0),
+    "epochs": Field(ge=1, le=10_000),
+    "batch_size": Field(ge=2, le=65_536),
+    "learning_rate": Field(gt=0, le=10),
+    "head_learning_rate": Field(gt=0, le=10),
+    "weight_decay": Field(ge=0, le=10),
     "warmup_fraction": Field(ge=0, lt=1),
-    "temperature": Field(gt=0),
+    "temperature": Field(ge=0.001, le=100),
     "dropout": Field(ge=0, lt=1),
+    "example_k": Field(ge=1, le=1000),
+    "tsne_perplexity": Field(ge=1, le=10_000),
+    "plain_repeats": Field(ge=1, le=10_000),
+    "fast_repeats": Field(ge=1, le=10_000),
+    "exact_pairs": Field(ge=2, le=1024),
+    "exact_steps": Field(ge=1, le=1000),
 }
 """Ranges of the parameters that have one, in whichever chapter; training's are the trainer's."""
 
@@ -76,11 +96,11 @@ _BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 
 def range_in_words(name: str) -> str:
     """The range that `RANGES` gives a parameter, for readers; nothing where it gives none."""
-    if name == "weights":
-        return _USABLE_WEIGHTS
+    if name in _IN_WORDS:
+        return _IN_WORDS[name]
     bounds = RANGES[name].metadata if name in RANGES else []
     return " and ".join(
-        f"{words} {getattr(bound, field)}"
+        f"{words} {getattr(bound, field):,}"
         for bound in bounds
         for field, words in _BOUNDS.items()
         if hasattr(bound, field)

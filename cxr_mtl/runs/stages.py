@@ -3,7 +3,7 @@
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -21,8 +21,14 @@ BOOK = Path("book")
 EXERCISES = "exercises"
 CHAPTERS = "chapters"
 LOCK = Path("requirements.lock")
-
-"""The parts of a stage that have names, and what a changed one is called."""
+ASKS = {
+    "train": "training studies",
+    "train_per_label": "training studies of each label",
+    "validation": "validation studies",
+    "test": "test studies",
+    "test_per_label": "test studies of each label",
+}
+"""What a chapter may ask of the data, in numbers, and in words."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,8 @@ class Chapter:
 
     `name` is `NN_name`, of exercises `exercises/NN_name`: the path in the book without its ending.
     `needs` and `leaves` are paths relative to the run's folder, from the header's `cxr_mtl`, as is
-    `alone`: no other stage runs beside it, since it uses all cores or measures times.
+    `alone`: no other stage runs beside it, since it uses all cores or measures times. `asks` says
+    how many studies it needs, as `ASKS` names them.
     """
 
     name: str
@@ -40,6 +47,7 @@ class Chapter:
     needs: Sequence[str]
     leaves: Sequence[str]
     alone: bool = False
+    asks: Mapping[str, int] = field(default_factory=dict)
 
     def notebook_with(self, values: Mapping[str, Any]) -> NotebookNode:
         """A copy of the notebook with these values in its parameters cell."""
@@ -77,12 +85,17 @@ def read_chapter(path: Path) -> Chapter:
     for file in [*files["needs"], *files["leaves"]]:
         if PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file).parts:
             raise InputError(f"{path}: {file} must lie inside the run's folder")
+    asks = header.get("asks", {})
+    if not isinstance(asks, dict) or not set(asks) <= set(ASKS):
+        raise InputError(
+            f"{path}: `asks` in its header is {asks!r}: name some of {', '.join(ASKS)}"
+        )
     name = path.stem
     if path.parent.name == EXERCISES:
         name = f"{EXERCISES}/{name}"
         if files["leaves"]:
             raise InputError(f"{path} leaves {files['leaves'][0]}: exercises leave no files")
-    return Chapter(name, notebook, parameters, files["needs"], files["leaves"], alone)
+    return Chapter(name, notebook, parameters, files["needs"], files["leaves"], alone, asks)
 
 
 def read_chapters(folder: Path = BOOK) -> list[Chapter]:

@@ -47,19 +47,19 @@ class TrainingConfig(BaseModel, frozen=True, extra="forbid"):
     """
 
     weights: LossWeights = PAPER_WEIGHTS
-    epochs: int = Field(20, ge=1)
-    batch_size: int = Field(128, ge=2)
-    learning_rate: float = Field(1e-5, gt=0)
-    head_learning_rate: float = Field(1e-4, gt=0)
-    weight_decay: float = Field(0.01, ge=0)
+    epochs: int = Field(20, ge=1, le=10_000)
+    batch_size: int = Field(128, ge=2, le=65_536)
+    learning_rate: float = Field(1e-5, gt=0, le=10)
+    head_learning_rate: float = Field(1e-4, gt=0, le=10)
+    weight_decay: float = Field(0.01, ge=0, le=10)
     warmup_fraction: float = Field(0.1, ge=0, lt=1)
-    temperature: float | None = Field(0.07, gt=0)
+    temperature: float | None = Field(0.07, ge=0.001, le=100)
     dropout: float = Field(0.1, ge=0, lt=1)
     renormalise_fused: bool = True
     supcon_on: SupConOn = "fused"
     precision: Literal["float32", "bfloat16"] = "float32"
-    threads: int | None = Field(None, ge=1)
-    seed: int = 0
+    threads: int | None = Field(None, ge=1, le=256)
+    seed: int = Field(0, ge=0, lt=2**31)
 
     def __init__(self, **values: Any) -> None:
         try:

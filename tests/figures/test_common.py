@@ -142,6 +142,16 @@ def test_a_search_of_one_trial_still_has_its_figures(study):
     assert len(points(common.search_history(one).axes[0], "trial")) == 1
 
 
+def test_trials_that_all_came_to_one_value_have_no_importances(study):
+    alike = optuna.create_study(direction="maximize")
+    for trial in study.trials[:3]:
+        trial.value = 0.1
+        alike.add_trial(trial)
+    _, importance = common.search_history(alike).axes
+    assert not importance.patches
+    assert "do not differ" in importance.texts[0].get_text()
+
+
 def test_embedding_maps_colour_each_label_and_say_how_far_to_trust_them():
     rng = np.random.default_rng(0)
     labels = np.array([0, 1, 1, 0, 1])

@@ -503,3 +503,55 @@ def test_a_caller_that_gives_up_has_all_stopped():
     assert next(running) is True
     running.close()
     assert stopped.is_set()
+
+
+FEW = """\
+# ---
+# jupyter:
+#   kernelspec: {display_name: Python 3, language: python, name: python3}
+#   cxr_mtl: {leaves: [studies.parquet, results/01_data.json]}
+# ---
+# %% tags=["parameters"]
+run_dir: str = "runs/demo"  # folder of the run
+# %%
+import json
+from pathlib import Path
+
+import pandas as pd
+
+pd.DataFrame({"study": ["1", "2"], "label": [0, 1], "split": "test"}).to_parquet(
+    Path(run_dir, "studies.parquet")
+)
+notice = {"metric": "notice", "about": "dropped", "value": "3 of 5 rows dropped: 3 x no text"}
+Path(run_dir, "results").mkdir(exist_ok=True)
+Path(run_dir, "results/01_data.json").write_text(json.dumps([notice]))
+"""
+
+
+def test_what_the_data_cannot_give_is_refused_once_they_are_there_and_notices_are_told(study):
+    """At once, before a chapter runs that would come between, and again when the data are fresh."""
+    shutil.rmtree("runs")
+    Path("book/01_data.py").write_text(FEW)
+    edit(Path("book/02_model.py"), "needs: [studies.txt]", "needs: [studies.parquet]")
+    header = HEADER.replace("cxr_mtl: {", "cxr_mtl: {asks: {test: 10}, ") % ("model", "map")
+    Path("book/03_map.py").write_text(header + "# %%\nprint(1)\n")
+    for _ in range(2):
+        said = io.StringIO()
+        with pytest.raises(InputError, match=r"^03_map needs at least 10 test .* has 2"):
+            run_chapters(console=Console(file=said, width=200))
+        assert not Path("runs/demo/model").exists()
+    said = io.StringIO()
+    run_chapters(only=["01"], console=Console(file=said, width=200))
+    assert "3 of 5 rows dropped: 3 x no text" in said.getvalue()
+
+
+def test_a_path_that_is_not_there_is_refused_before_any_work_and_leaves_no_folder(study):
+    shutil.rmtree("runs")
+    edit(
+        Path("book/02_model.py"),
+        'how: str = "well"',
+        'own: Path | None = None  # a file\nhow: str = "well"',
+    )
+    with pytest.raises(InputError, match=r"^own = 'spilt\.csv': there is no such file or folder"):
+        run_chapters(overrides=["own=spilt.csv"], console=QUIET)
+    assert not Path("runs").exists()

@@ -121,7 +121,7 @@ def test_a_command_line_value_of_another_type_is_refused(override):
     ("declaration", "override", "reason"),
     [
         ("epochs: int = 20", "epochs=-3", "input should be greater than or equal to 1"),
-        ("temperature: Optional[float] = None", "temperature=0", "input should be greater than 0"),
+        ("temperature: Optional[float] = None", "temperature=0", "greater than or equal to 0.001"),
         ("validation_fraction: float = 0.1", "validation_fraction=1", "should be less than 1"),
         ("trials: int = 20", "trials=0", "greater than or equal to 1"),
         ("seed: int = 0", "seed=-1", "greater than or equal to 0"),
@@ -142,7 +142,7 @@ def test_loss_weights_are_refused_where_the_trainer_refuses_them(weights):
     declared = read_parameters("weights: Optional[list[float]] = None", "04_training")
     for usable in (None, [0.0, 0.0, 1.0]):
         assert resolve(declared, {"weights": usable}, "demo.yml") == {"weights": usable}
-    with pytest.raises(InputError, match="is out of range: give a number of at least 0 for"):
+    with pytest.raises(InputError, match="is out of range: give a number from 0 to 1000 for"):
         resolve(declared, {"weights": weights}, "demo.yml")
     with pytest.raises(InputError):
         given_weights(weights)
@@ -150,7 +150,7 @@ def test_loss_weights_are_refused_where_the_trainer_refuses_them(weights):
 
 def test_the_ranges_of_training_are_the_trainers():
     fields = {n: field for n, field in TrainingConfig.model_fields.items() if field.metadata}
-    assert len(fields) == 9
+    assert len(fields) == 10
     for name, field in fields.items():
         assert RANGES[name].metadata == field.metadata, name
     assert RANGES["search_epochs"].metadata == fields["epochs"].metadata
@@ -159,10 +159,10 @@ def test_the_ranges_of_training_are_the_trainers():
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("epochs", "at least 1"),
+        ("epochs", "at least 1 and at most 10,000"),
         ("validation_fraction", "above 0 and below 1"),
         ("dropout", "at least 0 and below 1"),
-        ("weights", "a number of at least 0 for each loss, not all of them 0"),
+        ("weights", "a number from 0 to 1000 for each loss, not all of them 0"),
         ("run_dir", ""),
     ],
 )
