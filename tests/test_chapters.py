@@ -74,7 +74,10 @@ def test_what_a_chapter_says_it_needs_and_leaves_is_what_its_code_names(chapters
         used = set(re.findall(r'run / "([\w.]+)"', code))
         if "prepare_training(" in code:
             used |= {"studies.parquet", "models.json"}
+        watched = f"watched/{name}.parquet"
+        assert (f'watch(run, "{name}"' in code) == (watched in chapter.leaves), name
         files = {file for file in [*chapter.needs, *chapter.leaves] if "results/" not in file}
+        files -= {watched}
         assert used - private.get(name, set()) == files, name
 
 
