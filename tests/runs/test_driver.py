@@ -550,7 +550,7 @@ def test_a_path_that_is_not_there_is_refused_before_any_work_and_leaves_no_folde
     edit(
         Path("book/02_model.py"),
         'how: str = "well"',
-        'own: Path | None = None  # a file\nhow: str = "well"',
+        'own: Optional[Path] = None  # a file\nhow: str = "well"',
     )
     with pytest.raises(InputError, match=r"^own = 'spilt\.csv': there is no such file or folder"):
         run_chapters(overrides=["own=spilt.csv"], console=QUIET)

@@ -98,7 +98,7 @@ def test_more_blocks_than_the_model_has_are_refused(run, values):
 
 def test_a_path_that_is_not_there_is_refused_by_its_parameters_name(tmp_path):
     chapter = replace(
-        CHAPTER, parameters=read_parameters("split_csv: Path | None = None", "01_data")
+        CHAPTER, parameters=read_parameters("split_csv: Optional[Path] = None", "01_data")
     )
     check_files([(chapter, {"split_csv": None})])
     check_files([(chapter, {"split_csv": str(tmp_path)})])
