@@ -1,5 +1,7 @@
 """Ranges and units of parameters by name, and the paper's symbols for them."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 from pydantic import AfterValidator, Field
@@ -10,7 +12,15 @@ MOST_BLOCKS = 64
 MOST_WEIGHT = 1000
 _USABLE_WEIGHTS = f"a number from 0 to {MOST_WEIGHT} for each loss, not all of them 0"
 _USABLE_DEPTHS = f"numbers from 0 to {MOST_BLOCKS}, none of them twice"
-_IN_WORDS = {"weights": _USABLE_WEIGHTS, "depths": _USABLE_DEPTHS}
+MODELS = ("biomedclip", "clip", "demo-biomed", "demo-general")
+_USABLE_MODEL = f"one of {', '.join(MODELS)}, or hf-hub:OWNER/NAME, or local-dir:FOLDER"
+_IN_WORDS = {
+    "weights": _USABLE_WEIGHTS,
+    "depths": _USABLE_DEPTHS,
+    "backbone": _USABLE_MODEL,
+    "general_model": _USABLE_MODEL,
+    "device": "cuda only where PyTorch sees a GPU",
+}
 
 
 def _usable_weights(weights: list[float] | None) -> list[float] | None:
@@ -33,7 +43,30 @@ def _usable_depths(depths: list[int]) -> list[int]:
     return depths
 
 
+def _usable_model(source: str) -> str:
+    if source.startswith("local-dir:"):
+        if not Path(source.removeprefix("local-dir:")).is_dir():
+            raise ValueError("there is no such folder, so correct its path")
+    elif source not in MODELS and not re.fullmatch(r"hf-hub:[\w.-]+/[\w.-]+", source):
+        raise ValueError(f"give {_USABLE_MODEL}")
+    return source
+
+
+def _usable_device(device: str) -> str:
+    if device == "cuda":
+        from cxr_mtl.models.features import pick_device
+
+        try:
+            pick_device(device)
+        except InputError as error:
+            raise ValueError(str(error)) from None
+    return device
+
+
 RANGES: dict[str, Any] = {
+    "backbone": AfterValidator(_usable_model),
+    "general_model": AfterValidator(_usable_model),
+    "device": AfterValidator(_usable_device),
     # NumPy's and scikit-learn's seeds end at 2³²; trials and ablations count on from this one.
     "seed": Field(ge=0, lt=2**31),
     "phantom_size": Field(ge=16, le=2048),

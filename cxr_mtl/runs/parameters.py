@@ -79,7 +79,8 @@ class Parameter:
         try:
             TypeAdapter(in_range).validate_python(value)
         except ValidationError as error:
-            reason = error.errors()[0]["msg"].lower().removeprefix("value error, ")
+            own = error.errors()[0]["msg"].removeprefix("Value error, ")
+            reason = own[:1].lower() + own[1:]
             raise InputError(
                 f"{source}: {self.name} = {value!r} is out of range: {reason}"
             ) from None

@@ -1,11 +1,15 @@
 """Every number that a chapter takes has a range, and no value outside of it begins any work."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
+import torch
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.runs.parameter_ranges import RANGES
+from cxr_mtl.models.backbones import HUB_NAMES
+from cxr_mtl.models.demo_architecture import DemoName
+from cxr_mtl.runs.parameter_ranges import MODELS, RANGES
 from cxr_mtl.runs.parameters import merge_declarations, resolve
 from cxr_mtl.runs.stages import read_chapters
 
@@ -61,9 +65,31 @@ def test_every_number_has_a_range_with_two_ends(declared):
         "weights=[1e308, 1, 1]",
         "dropout=1",
         "unfrozen_blocks=1000",
+        "backbone=biomedclp",
+        "backbone=",
+        "general_model=hf-hub:owner",
+        "general_model=hf-hub:owner/name/../..",
+        "backbone=local-dir:no such folder",
+        "backbone=local-dir:with\0null",
     ],
 )
 def test_values_that_would_fail_late_or_never_end_are_refused(declared, override):
     name = override.partition("=")[0]
     with pytest.raises(InputError, match=f"^-p: {name} = .* is (out of range|not of type)"):
         resolve(declared, {}, "", [override])
+
+
+def test_the_models_with_a_name_are_those_that_can_be_loaded(declared, tmp_path):
+    assert set(MODELS) == {*HUB_NAMES, *get_args(DemoName)}
+    for source in (
+        *MODELS,
+        "hf-hub:timm/vit_base_patch16_clip_224.openai",
+        f"local-dir:{tmp_path}",
+    ):
+        assert resolve(declared, {}, "", [f"backbone={source}"])["backbone"] == source
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="PyTorch sees a GPU")
+def test_a_gpu_that_is_not_there_is_refused(declared):
+    with pytest.raises(InputError, match="PyTorch sees no GPU: give cpu or auto"):
+        resolve(declared, {}, "", ["device=cuda"])
