@@ -10,7 +10,8 @@
 #     name: python3
 #   cxr_mtl:
 #     alone: true
-#     leaves: [studies.parquet, dropped.parquet, split.csv, results/01_data.json]
+#     leaves:
+#       [studies.parquet, dropped.parquet, split.csv, watched/01_data.parquet, results/01_data.json]
 # ---
 
 # %% [markdown]
@@ -46,8 +47,16 @@ from cxr_mtl.base import (
 )
 from cxr_mtl.data import audit, load_dataset, openi, showcase, splits, views
 from cxr_mtl.figures import LABEL_NAMES, contact_sheet, use_theme
+from cxr_mtl.models import (
+    count_reports,
+    load_tokenizer,
+    reading_records,
+    reading_table,
+    source_files,
+)
 from cxr_mtl.phantoms import draw_phantoms
-from cxr_mtl.runs import Run
+from cxr_mtl.runs import Run, watch
+from cxr_mtl.training import tokenizer_source
 
 use_theme()
 
@@ -68,6 +77,8 @@ phantom_size: int = 256  # height and width of a phantom, pixels
 test_per_class: int = 200  # normal and abnormal test studies, each
 validation_fraction: float = 0.1  # share of the other studies for validation
 duplicates: Duplicates = "ignore"  # keep equal reports in one part?
+backbone: str = "biomedclip"  # a name, hf-hub:OWNER/NAME or local-dir:FOLDER
+general_model: str = "clip"  # baseline of general purpose, named likewise
 
 # %% [markdown]
 # ## The reports
@@ -78,6 +89,14 @@ duplicates: Duplicates = "ignore"  # keep equal reports in one part?
 
 # %%
 run = Run(run_dir)
+sources = {
+    name: tokenizer_source(name, Path(cache_dir), seed)
+    for name in (backbone, general_model)
+}
+watched = source_files(sources.values())
+tokenizers = {
+    name: load_tokenizer(source) for name, source in sources.items()
+}
 data = load_dataset(
     dataset,
     folder=openi_folder,
@@ -108,7 +127,7 @@ pd.Series(counts, name="counted").rename(
 # %% [markdown]
 # *Imaged* are the studies with at least one image, *with text* those with findings or an impression,
 # *deidentified* those with `XXXX` in their text, and *no acute* those whose impression says "no acute"
-# or "no active". About 58 and 180 words fit the contexts of CLIP, 77 tokens, and BiomedCLIP, 256.
+# or "no active".
 #
 # Normal among the studies with images, by label rule:
 
@@ -176,6 +195,33 @@ contact_sheet(shown["image"], shown["caption"], columns=5)
 example = shown.iloc[min(2, len(shown) - 1)]
 print(f"study {example['study']}, label {example['label']}\n")
 print(textwrap.fill(example["text"], 72))
+
+# %% [markdown]
+# ## How much of a report a model reads
+#
+# A text tower reads *tokens*: words of its vocabulary, and pieces of words that it does not have. What
+# lies beyond its *context*, a number of tokens, is cut off and never read. A word whose signs are not even
+# pieces of the vocabulary becomes one and the same mark, *unknown*, whatever it was. Both are silent: the
+# tower gives a vector as sure as any other. So here is, for the model of this run and for the general
+# one, what they leave unread of the reports above. CLIP's context is 77 tokens, BiomedCLIP's 256.
+
+# %%
+read = {
+    name: count_reports(tokenize, list(studies["text"]))
+    for name, tokenize in tokenizers.items()
+}
+reading_table(read)
+
+# %% [markdown]
+# *Words in pieces* count words with letters alone. They are no fault: CLIP reads *pneumothorax* in
+# four. But where most words are read so, the reports are hardly in the language of the model, and what it
+# makes of them means little. What is worth a warning is one, here and on the command line:
+
+# %%
+reading = reading_records(read)
+for record in reading:
+    if record["metric"] == "notice":
+        print(textwrap.fill(record["value"], 72))
 
 # %% [markdown]
 # ## Many reports are word for word the same
@@ -306,8 +352,10 @@ leaks.T.style.format("{:.1%}", na_rep="–")
 write_table(run / "studies.parquet", drawn)
 write_table(run / "dropped.parquet", data.dropped)
 splits.write_split(run / "split.csv", drawn)
+watch(run, "01_data", watched)
 results = [{"metric": name, "value": value} for name, value in counts.items()]
 results += audit.count_records(open_questions)
+results += reading
 results += [
     {"metric": f"studies_{split}", "value": int(row["studies"])}
     for split, row in parts.iterrows()

@@ -12,16 +12,22 @@ torch.Size([3])
 from cxr_mtl.models.backbones import FusionHead, load_backbone, source_files
 from cxr_mtl.models.features import compute_features, embed, embed_texts, pick_device
 from cxr_mtl.models.last_layer import LastLayer, block_count, freeze
+from cxr_mtl.models.reading import count_reports, reading_records, reading_table
+from cxr_mtl.models.tokenizers import load_tokenizer
 
 __all__ = [
     "FusionHead",
     "LastLayer",
     "block_count",
     "compute_features",
+    "count_reports",
     "embed",
     "embed_texts",
     "freeze",
     "load_backbone",
+    "load_tokenizer",
     "pick_device",
+    "reading_records",
+    "reading_table",
     "source_files",
 ]

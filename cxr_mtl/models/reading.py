@@ -1,8 +1,11 @@
 """What a model does not read of texts, said: in sentences on one, in counts over many reports."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pandas as pd
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.models.tokenizers import Tokenizer, Word, read_texts
@@ -108,6 +111,72 @@ def count_reports(tokenize: Tokenizer, texts: Sequence[str]) -> ReportsRead:
         words_in_pieces=counted["in_pieces"] / words,
         most_unknown=tuple(unknown.most_common(5)),
     )
+
+
+def reading_table(read: Mapping[str, ReportsRead]) -> pd.DataFrame:
+    """What each model, by name, reads of the same reports, a row a model."""
+    rows = {
+        model: {
+            "context": f"{found.context_tokens}",
+            "longest report": f"{found.longest_report_tokens:,}",
+            "reports cut": f"{found.reports_cut:,}",
+            "tokens not read": f"{found.tokens_not_read:.1%}",
+            "unknown words": f"{found.unknown_words:.1%}",
+            "words in pieces": f"{found.words_in_pieces:.1%}",
+            "most frequent unknown words": _counted(found) or "–",
+        }
+        for model, found in read.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
+
+
+def reading_records(read: Mapping[str, ReportsRead]) -> list[dict[str, Any]]:
+    """The same as tidy records, and a notice for what a user must know."""
+    records: list[dict[str, Any]] = []
+    for model, found in read.items():
+        values = asdict(found)
+        words = values.pop("most_unknown")
+        del values["reports"]
+        records += [
+            {"metric": metric, "model": model, "value": value} for metric, value in values.items()
+        ]
+        records += [
+            {"metric": "unknown_word", "model": model, "word": word, "value": count}
+            for word, count in words
+        ]
+        records += [
+            {"metric": "notice", "about": about, "model": model, "value": sentence}
+            for about, sentence in _notices(model, found).items()
+        ]
+    return records
+
+
+def _notices(model: str, found: ReportsRead) -> dict[str, str]:
+    notices = {}
+    if found.reports_cut:
+        notices["reports-cut"] = (
+            f"{model} reads {found.context_tokens} tokens of a report and no more: "
+            f"{found.reports_cut:,} of {found.reports:,} reports are longer, the longest "
+            f"{found.longest_report_tokens:,}, and {found.tokens_not_read:.1%} of all tokens are "
+            "not read"
+        )
+    if found.unknown_words > MOST_UNKNOWN:
+        notices["unknown-words"] = (
+            f"{found.unknown_words:.1%} of the words of the reports are not in the vocabulary of "
+            f"{model}, which reads nothing of them ({_counted(found)}): take a model of the "
+            "reports' language"
+        )
+    if found.words_in_pieces > MOST_IN_PIECES:
+        notices["words-in-pieces"] = (
+            f"{found.words_in_pieces:.1%} of the words of the reports are no words of the "
+            f"vocabulary of {model}, which reads them in pieces: take a model of the reports' "
+            "language"
+        )
+    return notices
+
+
+def _counted(found: ReportsRead) -> str:
+    return ", ".join(f"{_shortened(word)} {count:,}" for word, count in found.most_unknown)
 
 
 def _is_word(word: Word) -> bool:

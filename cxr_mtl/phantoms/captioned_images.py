@@ -14,8 +14,9 @@ from cxr_mtl.base.processes import end_with_parent
 from cxr_mtl.phantoms.captions import code_vector, describe, random_codes
 from cxr_mtl.phantoms.phantom import draw
 
-CaptionedImage = tuple[np.ndarray, str, np.ndarray]
-"""Image uint8 [size, size, 3], caption, and which of what can be drawn is there, float32 [n]."""
+CaptionedImage = tuple[Callable[[], np.ndarray], str, np.ndarray]
+"""What draws the image uint8 [size, size, 3], the caption, and which of what can be drawn is there,
+float32 [n]: captions alone cost a small part of the drawing."""
 Drawer = Callable[[np.random.Generator, int], CaptionedImage]
 
 
@@ -34,7 +35,7 @@ def captioned_images(draw_one: Drawer, count: int, size: int, seed: int) -> Capt
     Args:
         draw_one: `captioned_phantom` or `captioned_shapes`.
     """
-    seeds = [[seed, number] for number in range(count)]
+    seeds = _seeds(count, seed)
     with ProcessPoolExecutor(
         os.cpu_count(), mp_context=get_context("spawn"), initializer=end_with_parent
     ) as pool:
@@ -43,15 +44,29 @@ def captioned_images(draw_one: Drawer, count: int, size: int, seed: int) -> Capt
     return CaptionedImages(np.stack(images), list(captions), np.stack(targets))
 
 
-def _seeded(draw_one: Drawer, size: int, seed: list[int]) -> CaptionedImage:
-    return draw_one(np.random.default_rng(seed), size)
+def captions(draw_one: Drawer, count: int, size: int, seed: int) -> list[str]:
+    """The captions of `captioned_images`, without drawing what they describe."""
+    return [draw_one(np.random.default_rng(own), size)[1] for own in _seeds(count, seed)]
+
+
+def _seeds(count: int, seed: int) -> list[list[int]]:
+    return [[seed, number] for number in range(count)]
+
+
+def _seeded(draw_one: Drawer, size: int, seed: list[int]) -> tuple[np.ndarray, str, np.ndarray]:
+    drawing, caption, present = draw_one(np.random.default_rng(seed), size)
+    return drawing(), caption, present
 
 
 def captioned_phantom(rng: np.random.Generator, size: int) -> CaptionedImage:
     """A phantom of a few random codes, a caption that says some of them, and which are there."""
     codes = random_codes(rng)
-    image = draw(codes, int(rng.integers(2**31)), size)
-    return np.repeat(image[..., None], 3, axis=2), describe(codes, rng), code_vector(codes)
+    seed = int(rng.integers(2**31))
+
+    def drawing() -> np.ndarray:
+        return np.repeat(draw(codes, seed, size)[..., None], 3, axis=2)
+
+    return drawing, describe(codes, rng), code_vector(codes)
 
 
 COLOURS = {
@@ -72,8 +87,7 @@ WORDS = (*SIZES, *COLOURS, *SHAPES, *ROWS, *COLUMNS)
 def captioned_shapes(rng: np.random.Generator, size: int) -> CaptionedImage:
     """One to three shapes on a plain background, a caption, and which of `WORDS` are true."""
     grey = int(rng.integers(90, 180))
-    picture = Image.new("RGB", (size, size), (grey, grey, grey))
-    pen = ImageDraw.Draw(picture)
+    shapes: list[tuple[str, tuple[int, int, int], np.ndarray, float]] = []
     words: set[str] = set()
     phrases = []
     places = rng.permutation(len(COLUMNS) * len(ROWS))[: rng.integers(1, 4)]
@@ -82,15 +96,22 @@ def captioned_shapes(rng: np.random.Generator, size: int) -> CaptionedImage:
         shape, colour, scale = (int(rng.integers(n)) for n in (len(SHAPES), len(COLOURS), 2))
         half = list(SIZES.values())[scale] * size * rng.uniform(0.8, 1.1)
         centre = np.array([COLUMNS[column], ROWS[row]]) * size + rng.normal(0, 0.02 * size, 2)
-        _draw(pen, SHAPES[shape], list(COLOURS.values())[colour], centre, half)
+        shapes.append((SHAPES[shape], list(COLOURS.values())[colour], centre, half))
         phrase = (list(SIZES)[scale], list(COLOURS)[colour], SHAPES[shape], row, column)
         words.update(phrase)
         phrases.append("a {} {} {} at the {} {}".format(*phrase))
-    noisy = np.asarray(picture) + rng.normal(0, 8, (size, size, 1))
+    noise = rng.normal(0, 8, (size, size, 1))
+
+    def drawing() -> np.ndarray:
+        picture = Image.new("RGB", (size, size), (grey, grey, grey))
+        pen = ImageDraw.Draw(picture)
+        for shape in shapes:
+            _draw(pen, *shape)
+        return (np.asarray(picture) + noise).clip(0, 255).astype(np.uint8)
+
     opening = rng.choice(["a picture of", "there is", "an image showing", "this shows"])
-    caption = f"{opening} {' and '.join(phrases)}"
     present = np.array([word in words for word in WORDS], dtype=np.float32)
-    return noisy.clip(0, 255).astype(np.uint8), caption, present
+    return drawing, f"{opening} {' and '.join(phrases)}", present
 
 
 def _draw(

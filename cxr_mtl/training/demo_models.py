@@ -18,26 +18,18 @@ from torch.nn import functional as F
 
 from cxr_mtl.base.files import content_key, write_beside
 from cxr_mtl.base.fingerprints import library_sources
-from cxr_mtl.data.openi import read_reports
 from cxr_mtl.models import demo_architecture
 from cxr_mtl.models.backbones import quiet_open_clip
-from cxr_mtl.models.demo_architecture import WIDTH, DemoName, write_untrained
+from cxr_mtl.models.demo_architecture import WIDTH, DemoName
 from cxr_mtl.phantoms.captioned_images import (
     CaptionedImages,
-    Drawer,
     captioned_images,
-    captioned_phantom,
-    captioned_shapes,
 )
+from cxr_mtl.training.demo_tokenizers import PAIRS, write_configuration
 from cxr_mtl.training.losses import clip_loss
 
 BATCH, EPOCHS, LEARNING_RATE, CLIP_WEIGHT = 64, 2, 1.5e-3, 0.1
 LONGEST_CAPTION = 64  # tokens; what is longer is cut
-PAIRS: dict[DemoName, tuple[Drawer, int]] = {
-    "demo-biomed": (captioned_phantom, 10_000),
-    "demo-general": (captioned_shapes, 4_000),
-}
-"""What each is pretrained on, and how many pairs of it."""
 Report = Callable[[str], None]
 
 
@@ -62,8 +54,7 @@ def _pretrain(name: DemoName, folder: Path, seed: int, report: Report) -> None:
     draw_one, count = PAIRS[name]
     report(f"{name}: drawing {count:,} captioned images")
     pairs = captioned_images(draw_one, count, demo_architecture.IMAGE_SIZE, seed)
-    reports, _ = read_reports()
-    write_untrained(folder, [*pairs.captions, *reports["findings"], *reports["impression"]])
+    write_configuration(folder, pairs.captions)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         config = json.loads((folder / "open_clip_config.json").read_text())

@@ -5,7 +5,7 @@ from open_clip.tokenizer import SimpleTokenizer
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.models import reading
-from cxr_mtl.models.reading import check_query, count_reports
+from cxr_mtl.models.reading import check_query, count_reports, reading_records, reading_table
 from cxr_mtl.models.tokenizers import load_tokenizer
 from tests.models.written_tokenizer import write_tokenizer
 
@@ -93,3 +93,44 @@ def test_reports_are_counted_as_by_hand(tokenize):
 def test_no_report_at_all_counts_nothing(tokenize):
     found = count_reports(tokenize, [])
     assert (found.reports, found.tokens_not_read, found.unknown_words) == (0, 0, 0)
+
+
+def notices(tokenize, texts):
+    records = reading_records({"a model": count_reports(tokenize, texts)})
+    return {r["about"]: r["value"] for r in records if r["metric"] == "notice"}
+
+
+def test_reports_that_are_cut_get_a_notice_with_the_numbers(tokenize):
+    said = notices(tokenize, ["lungs clear", "lungs " * 10])
+    assert said == {
+        "reports-cut": "a model reads 8 tokens of a report and no more: 1 of 2 reports are longer, "
+        "the longest 12, and 25.0% of all tokens are not read"
+    }
+
+
+@pytest.mark.parametrize(("unknown", "told"), [(1, False), (2, True)])
+def test_unknown_words_get_a_notice_from_the_bound_on(tokenize, unknown, told, monkeypatch):
+    monkeypatch.setattr(reading, "MOST_UNKNOWN", 0.2)
+    texts = ["Lungs clear."] * ((5 - unknown) // 2 + 1) + ["foo"] * unknown
+    said = notices(tokenize, texts)
+    assert ("unknown-words" in said) is told
+    if told:
+        assert f"vocabulary of a model, which reads nothing of them (foo {unknown})" in str(said)
+
+
+def test_words_in_pieces_get_a_notice_where_most_are(tokenize):
+    assert "words-in-pieces" in notices(tokenize, ["Pneumothorax"])
+    assert notices(tokenize, ["Pneumothorax. Lungs clear"]) == {}
+
+
+def test_the_table_and_the_records_hold_what_was_counted(tokenize):
+    found = count_reports(tokenize, ["Lungs Foo foo b_b", "lungs " * 10])
+    table = reading_table({"a model": found})
+    row = table.loc["a model"]
+    assert (row["context"], row["longest report"], row["reports cut"]) == ("8", "12", "1")
+    assert row["most frequent unknown words"] == "foo 2"
+    records = reading_records({"a model": found})
+    by_metric = {r["metric"]: r["value"] for r in records if r["metric"] != "notice"}
+    assert by_metric["reports_cut"] == 1
+    assert by_metric["unknown_words"] == found.unknown_words
+    assert {"metric": "unknown_word", "model": "a model", "word": "foo", "value": 2} in records

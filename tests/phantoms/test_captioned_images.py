@@ -15,6 +15,7 @@ from cxr_mtl.phantoms.captioned_images import (
     captioned_images,
     captioned_phantom,
     captioned_shapes,
+    captions,
 )
 from cxr_mtl.phantoms.captions import CODE_VECTOR_NAMES
 
@@ -23,7 +24,8 @@ PHRASE = re.compile(r"a (\w+) (\w+) (\w+) at the (\w+) (\w+)")
 
 def drawn_here(draw_one, count, size, seed):
     drawn = [draw_one(np.random.default_rng([seed, n]), size) for n in range(count)]
-    images, captions, targets = zip(*drawn, strict=True)
+    drawings, captions, targets = zip(*drawn, strict=True)
+    images = [drawing() for drawing in drawings]
     return CaptionedImages(np.stack(images), list(captions), np.stack(targets))
 
 
@@ -46,9 +48,15 @@ def test_images_depend_on_the_seed_alone(draw_one):
     assert one.targets.shape == (2, codes)
 
 
+@pytest.mark.parametrize("draw_one", [captioned_phantom, captioned_shapes])
+def test_captions_alone_are_those_of_the_pictures(draw_one):
+    assert captions(draw_one, 6, 32, 3) == drawn_here(draw_one, 6, 32, 3).captions
+
+
 @pytest.mark.parametrize("seed", range(25))
 def test_a_caption_of_shapes_names_exactly_what_is_drawn_and_where(seed):
-    image, caption, targets = captioned_shapes(np.random.default_rng(seed), 120)
+    drawing, caption, targets = captioned_shapes(np.random.default_rng(seed), 120)
+    image = drawing()
     phrases = PHRASE.findall(caption)
     assert len(phrases) == caption.count(" and ") + 1
     for size, colour, shape, row, column in phrases:

@@ -10,19 +10,18 @@ import torch
 
 from cxr_mtl.models.backbones import load_backbone
 from cxr_mtl.models.demo_architecture import DemoName
-from cxr_mtl.phantoms.captioned_images import (
-    CaptionedImages,
-    captioned_phantom,
-    captioned_shapes,
-)
-from cxr_mtl.training import demo_models
+from cxr_mtl.models.tokenizers import load_tokenizer
+from cxr_mtl.phantoms.captioned_images import CaptionedImages
+from cxr_mtl.training import demo_models, demo_tokenizers
 from cxr_mtl.training.demo_models import backbone_source
+from cxr_mtl.training.demo_tokenizers import tokenizer_source
 
 
 def drawn_here(draw_one, count, size, seed):
     """The same without processes."""
     drawn = [draw_one(np.random.default_rng([seed, n]), size) for n in range(count)]
-    images, captions, targets = zip(*drawn, strict=True)
+    drawings, captions, targets = zip(*drawn, strict=True)
+    images = [drawing() for drawing in drawings]
     return CaptionedImages(np.stack(images), list(captions), np.stack(targets))
 
 
@@ -33,10 +32,10 @@ TEXTS = ["A mild right pleural effusion is seen.", "No acute disease. Lungs are 
 def small(monkeypatch):
     """Pretraining on so little that it ends at once, drawn by this process alone."""
     reports = pd.DataFrame({"findings": TEXTS, "impression": TEXTS})
-    monkeypatch.setattr(demo_models, "read_reports", lambda: (reports, None))
+    monkeypatch.setattr(demo_tokenizers, "read_reports", lambda: (reports, None))
     monkeypatch.setattr(demo_models, "captioned_images", drawn_here)
-    pairs = {"demo-biomed": (captioned_phantom, 16), "demo-general": (captioned_shapes, 16)}
-    monkeypatch.setattr(demo_models, "PAIRS", pairs)
+    for name, (draw_one, _) in demo_tokenizers.PAIRS.items():
+        monkeypatch.setitem(demo_tokenizers.PAIRS, name, (draw_one, 16))
     monkeypatch.setattr(demo_models, "EPOCHS", 2)
     monkeypatch.setattr(demo_models, "BATCH", 8)
 
@@ -47,6 +46,7 @@ def test_the_pages_call_every_demo_model_a_stand_in():
 
 def test_a_name_that_is_no_demo_model_is_passed_on(tmp_path):
     assert backbone_source("biomedclip", tmp_path) == "biomedclip"
+    assert tokenizer_source("biomedclip", tmp_path) == "biomedclip"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -79,6 +79,19 @@ def test_the_same_seed_gives_the_same_model(small, tmp_path):
     assert keys["one"] == keys["again"] != keys["other"]
     folders = {where: source.rsplit("/")[-1] for where, source in sources.items()}
     assert folders["one"] == folders["again"] != folders["other"]
+
+
+@pytest.mark.parametrize("name", ["demo-biomed", "demo-general"])
+def test_the_tokenizer_alone_is_that_of_the_model_and_made_once(small, tmp_path, monkeypatch, name):
+    of_model = load_backbone(backbone_source(name, tmp_path, seed=1)).tokenize
+    monkeypatch.setattr(demo_models, "_pretrain", None)
+    monkeypatch.setattr(demo_models, "captioned_images", None)
+    source = tokenizer_source(name, tmp_path, seed=1)
+    alone = load_tokenizer(source)
+    assert alone.tokenizer.get_vocab() == of_model.tokenizer.get_vocab()
+    assert alone(TEXTS).equal(of_model(TEXTS))
+    monkeypatch.setattr(demo_tokenizers, "captions", None)
+    assert tokenizer_source(name, tmp_path, seed=1) == source
 
 
 def test_a_failure_leaves_no_folder(small, tmp_path, monkeypatch):
