@@ -1,7 +1,6 @@
 """The command line: `cxr-mtl`, also `python -m cxr_mtl`."""
 
 import contextlib
-import json
 import sys
 import time
 from collections.abc import Iterator
@@ -9,10 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from cxr_mtl.base.errors import InputError
+from cxr_mtl.base.terminal import PlainConsole, complain, exit_code, printable_json
 
 if TYPE_CHECKING:
     from cxr_mtl.runs.stage_runner import Outcome
@@ -24,8 +22,8 @@ app = typer.Typer(
 )
 data = typer.Typer(help="The Open-I archives.", no_args_is_help=True)
 app.add_typer(data, name="data")
-console = Console()
-errors = Console(stderr=True, soft_wrap=True)
+console = PlainConsole()
+errors = PlainConsole(stderr=True, soft_wrap=True)
 
 RunName = Annotated[
     str, typer.Option("--run", "--name", metavar="NAME", help="The run: a folder name under runs/.")
@@ -178,7 +176,7 @@ def query(
     asked = existing_run(run)
     hits = query_run(asked, image=image, text=text, k=k, notice=_report)
     if as_json:
-        print(json.dumps(hits, indent=1, ensure_ascii=False))
+        print(printable_json(hits))
     else:
         console.print(hits_table(hits))
         _say(describe_index(asked), style="dim")
@@ -284,13 +282,7 @@ def fetch(folder: Annotated[Path, typer.Argument(help="Where the archives are un
 
 def main() -> None:
     """Entry point; bad input prints one sentence and exits with 2, a failed chapter with 1."""
-    try:
-        app()
-    except InputError as error:
-        errors.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    sys.exit(exit_code(lambda: app(standalone_mode=False), errors))
 
 
 @contextlib.contextmanager
@@ -306,14 +298,14 @@ def _time_told(*failures: type[Exception]) -> Iterator[list["Outcome"]]:
     try:
         yield outcomes
     except (ChapterError, *failures) as error:
-        errors.print(f"[bold red]failed:[/] {escape(str(error))}", highlight=False)
+        complain(errors, "failed:", str(error))
         raise typer.Exit(1) from None
     console.print(time_table(outcomes, time.perf_counter() - started))
 
 
 def _say(line: str, style: str | None = None) -> None:
-    console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
+    console.print(line, style=style, soft_wrap=True)
 
 
 def _report(line: str) -> None:
-    errors.print(line, style="dim", markup=False, highlight=False)
+    errors.print(line, style="dim")

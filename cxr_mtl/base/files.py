@@ -170,7 +170,8 @@ def write_json(path: Path | str, value: Any) -> None:
     """Write `value` as indented UTF-8 JSON, whole or not at all; NaN is refused."""
     with write_beside(path) as beside:
         text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
-        beside.write_text(text + "\n", encoding="utf-8")
+        # Lone surrogates, which names of files may hold, become what JSON writes for them.
+        beside.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
 
 
 def read_json(path: Path | str, mend: str | None = None) -> Any:

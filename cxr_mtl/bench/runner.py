@@ -10,11 +10,12 @@ from typing import Any, Literal, get_args
 import psutil
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from cxr_mtl.base.errors import InputError, check_choice
 from cxr_mtl.base.files import write_json
+from cxr_mtl.base.terminal import printable
 from cxr_mtl.bench.timing import (
     Device,
     Measurement,
@@ -147,7 +148,7 @@ def measurement_table(title: str, measurements: Sequence[Measurement]) -> Table:
     lines = [f"[{i}] {note}" for i, note in enumerate(notes, 1)]
     if "floor" in columns:
         lines.append("floor: the best that this machine's own rates allow")
-    table.caption = escape("\n".join(lines))
+    table.caption = "\n".join(lines)
     table.caption_justify = "left"
     for column in columns:
         table.add_column(column, justify="left" if column in IN_WORDS else "right")
@@ -156,9 +157,9 @@ def measurement_table(title: str, measurements: Sequence[Measurement]) -> Table:
         where = measurement.case.partition(", ")[2]
         if where != heading:
             table.add_section()
-            table.add_row(f"[bold]{escape(where)}[/]")
+            table.add_row(Text(printable(where), "bold"))
         name = "" if measurement.case == above else row["case"]
-        table.add_row(*(escape({**row, "case": name}[column]) for column in columns))
+        table.add_row(*({**row, "case": name}[column] for column in columns))
         heading, above = where, measurement.case
     return table
 

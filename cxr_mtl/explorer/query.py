@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.markup import escape
 from rich.table import Table
 
 from cxr_mtl.base.errors import InputError
@@ -70,7 +69,7 @@ def hits_table(hits: Iterable[Mapping[str, Any]]) -> Table:
     table = Table("study", "score", "label", "report")
     for hit in hits:
         label = {0: "normal", 1: "abnormal"}.get(hit["label"], "unknown")
-        table.add_row(hit["study"], f"{hit['score']:.4f}", label, escape(hit["text"]))
+        table.add_row(hit["study"], f"{hit['score']:.4f}", label, hit["text"])
     return table
 
 

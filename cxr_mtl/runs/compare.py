@@ -10,7 +10,6 @@ from collections.abc import Container, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import pandas as pd
-from rich.markup import escape
 from rich.table import Table
 
 from cxr_mtl.base.errors import InputError
@@ -110,7 +109,7 @@ def tables_of_what_moved(table: pd.DataFrame) -> Iterator[Table]:
         for name in ("stage", "number", *_NUMBERS):
             moved.add_column(name, overflow="fold")
         for row in table[table["verdict"] == verdict].itertuples():
-            moved.add_row(*map(escape, (row.stage, row.key, *_numbers(row))))
+            moved.add_row(row.stage, row.key, *_numbers(row))
         if moved.rows:
             yield moved
 

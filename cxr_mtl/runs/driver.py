@@ -12,11 +12,11 @@ from typing import TypeVar
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from papermill.iorw import local_file_io_cwd
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.records import NOTICE
+from cxr_mtl.base.terminal import PlainConsole
 from cxr_mtl.runs.freshness import recorded, stage_parts, why_stale
 from cxr_mtl.runs.manifest import is_manifest, manifest_values, what_differs
 from cxr_mtl.runs.parameters import merge_declarations, read_profile, resolve
@@ -86,7 +86,7 @@ def run_chapters(
         InputError: bad input, found before any work or raised by a chapter.
         ChapterError: a chapter failed, or its kernel died; or the check of an exercise failed.
     """
-    console = console or Console()
+    console = console or PlainConsole()
     at_once = _at_once()
     folder, chapters = plan(profile, run_name, overrides)
     every = [chapter for chapter, _ in chapters]
@@ -96,7 +96,7 @@ def run_chapters(
     os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")
     if is_manifest(Path(profile)):
         differences = what_differs(Path(profile), every)
-        console.print(differences, highlight=False, markup=False, soft_wrap=True)
+        console.print(differences, soft_wrap=True)
     run, order = Run(folder), [chapter.name for chapter in every if chapter.name in chosen]
     stages = {chapter.name: (chapter, values) for chapter, values in chapters}
     runner = StageRunner(stages, run, force, console)
@@ -141,7 +141,7 @@ def state_table(states: Mapping[str, str | None]) -> Table:
     """What `chapter_states` found, for a terminal."""
     table = Table("chapter", "state")
     for chapter, reason in states.items():
-        table.add_row(chapter, "fresh" if reason is None else f"stale: {escape(reason)}")
+        table.add_row(chapter, "fresh" if reason is None else f"stale: {reason}")
     return table
 
 
@@ -218,9 +218,9 @@ def _keep(results: Iterator[StageResult], run: Run, asked: Plan, console: Consol
         for outcome, record in results:
             if record is not None:
                 run.write_stage(outcome.step, record)
-            console.print(str(outcome), highlight=False)
+            console.print(str(outcome))
             for notice in _notices(run, outcome.step):
-                console.print(f"  {notice}", highlight=False, markup=False, soft_wrap=True)
+                console.print(f"  {notice}", soft_wrap=True)
             outcomes.append(outcome)
             if record is not None and STUDIES in record["left"]:
                 check_studies(asked, run)

@@ -104,11 +104,7 @@ class StageRunner:
         except Exception as error:
             if self.progress.tasks and not self._stopped:
                 first = str(error).partition("\n")[0]
-                self._console.print(
-                    f"{name}  failed: {first}; what runs beside it ends first",
-                    highlight=False,
-                    markup=False,
-                )
+                self._console.print(f"{name}  failed: {first}; what runs beside it ends first")
             raise
 
     def _run_if_stale(self, name: str) -> StageResult:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rich.markup import escape
 from rich.table import Table
 
 from cxr_mtl.base.errors import InputError
@@ -134,9 +133,9 @@ def summarise(sweep: Sweep, missing: Mapping[str, str]) -> pd.DataFrame:
 
 def summary_table(summary: pd.DataFrame) -> Table:
     """What `summarise` returned, for a terminal."""
-    table = Table(*map(escape, summary.columns))
+    table = Table(*summary.columns)
     for row in summary.itertuples(index=False, name=None):
-        table.add_row(*map(escape, row))
+        table.add_row(*row)
     return table
 
 

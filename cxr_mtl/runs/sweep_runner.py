@@ -17,6 +17,7 @@ from rich.console import Console
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.files import write_beside, write_json
 from cxr_mtl.base.processes import usable_cores
+from cxr_mtl.base.terminal import PlainConsole
 from cxr_mtl.runs.driver import AT_ONCE_VARIABLE, run_chapters
 from cxr_mtl.runs.run import Run
 from cxr_mtl.runs.stage_runner import ChapterError
@@ -49,7 +50,7 @@ def run_sweep(sweep: Sweep, workers: int = 1, console: Console | None = None) ->
     Raises:
         InputError: another process is at this sweep, or the disk is full.
     """
-    console = console or Console()
+    console = console or PlainConsole()
     write_json(sweep.folder / "sweep.json", sweep.record())
     missing = {point.run: "not run yet" for point in sweep.points}
     attempts = _in_turn(sweep, console) if workers == 1 else _beside(sweep, workers, console)
@@ -145,4 +146,4 @@ def _command(sweep: Sweep, point: Point, only: Sequence[str]) -> list[str]:
 
 
 def _print(console: Console, line: str) -> None:
-    console.print(line, highlight=False, markup=False, soft_wrap=True)
+    console.print(line, soft_wrap=True)

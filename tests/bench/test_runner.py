@@ -10,10 +10,10 @@ from typing import Literal, get_args
 
 import pytest
 import torch
-from rich.console import Console
 
 from cxr_mtl import cli
 from cxr_mtl.base.errors import InputError
+from cxr_mtl.base.terminal import PlainConsole
 from cxr_mtl.bench import runner
 from cxr_mtl.bench.runner import chapter_measurements, measurement_table, run_benchmarks
 from cxr_mtl.bench.timing import Measurement, Rates, Timing, compared
@@ -42,7 +42,7 @@ def frame(monkeypatch, tmp_path):
 
 
 def run(what=("toy",), size="quick", device="cpu", run_name="demo", out=None, report=print):
-    console = Console(file=io.StringIO(), width=200)
+    console = PlainConsole(file=io.StringIO(), width=200)
     return run_benchmarks(what, size, device, run_name, out, console, report)
 
 
@@ -183,7 +183,7 @@ def test_every_benchmark_has_a_module_or_is_the_book():
 
 
 def lines_of(measurements):
-    console = Console(file=io.StringIO(), width=200)
+    console = PlainConsole(file=io.StringIO(), width=200)
     console.print(measurement_table("toy", measurements))
     return [" ".join(line.split()) for line in console.file.getvalue().splitlines()]
 

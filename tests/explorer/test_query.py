@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 import torch
-from rich.console import Console
 
 from cxr_mtl.base.errors import InputError
+from cxr_mtl.base.terminal import PlainConsole
 from cxr_mtl.explorer.query import describe_index, hits_table, query_run
 from cxr_mtl.models.backbones import load_backbone
 from cxr_mtl.models.features import compute_features, embed
@@ -74,7 +74,7 @@ def test_k_hits_come_back_and_are_plain_json(finished):
 
 def test_hits_are_shown_in_a_table_as_their_reports_are_written():
     hit = {"study": "7", "score": 0.98765, "label": 1, "image": "7.png", "text": "Effusion [old]."}
-    console = Console(width=80)
+    console = PlainConsole(width=80)
     with console.capture() as shown:
         console.print(hits_table([hit, {**hit, "label": 0}, {**hit, "label": -1}]))
     for word in ("7", "0.9877", "abnormal", "│ normal", "unknown", "Effusion [old]."):

@@ -8,12 +8,12 @@ import jupytext
 import nbformat
 import papermill
 import pytest
-from rich.console import Console
 from typer.testing import CliRunner
 
 from cxr_mtl import cli
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.fingerprints import has_tag
+from cxr_mtl.base.terminal import PlainConsole
 from cxr_mtl.pages.plain_markdown import BookWords
 from cxr_mtl.pages.student_notebooks import student_notebook, write_teaching_notebooks
 from cxr_mtl.runs import driver
@@ -25,7 +25,7 @@ from cxr_mtl.runs.stage_runner import ChapterError
 from cxr_mtl.runs.stages import read_exercises, read_stages
 
 ROOT = Path(__file__).parents[2]
-QUIET = Console(quiet=True)
+QUIET = PlainConsole(quiet=True)
 HEADER = """\
 # ---
 # jupyter:

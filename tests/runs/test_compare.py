@@ -5,10 +5,10 @@ import sys
 
 import pytest
 from lxml import html
-from rich.console import Console
 
 from cxr_mtl import cli
 from cxr_mtl.base.errors import InputError
+from cxr_mtl.base.terminal import PlainConsole
 from cxr_mtl.evidence.significance import seed_band
 from cxr_mtl.runs.compare import (
     BEYOND,
@@ -317,7 +317,7 @@ def call(monkeypatch, *words):
 
 
 def test_the_command_prints_what_moved_and_writes_the_page(pair, monkeypatch, capsys):
-    monkeypatch.setattr(cli, "console", Console(width=120))
+    monkeypatch.setattr(cli, "console", PlainConsole(width=120))
     assert call(monkeypatch, "a", "b", "--html", "pages/of [a].html") == 0
     out = capsys.readouterr().out
     for word in (*VERDICTS, "recall@10", "-0.375", "cuda", "<b>&\"'", "pages/of [a].html"):

@@ -15,10 +15,10 @@ import nbformat
 import papermill
 import psutil
 import pytest
-from rich.console import Console
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.fingerprints import digest
+from cxr_mtl.base.terminal import PlainConsole
 from cxr_mtl.runs import driver, freshness, stages
 from cxr_mtl.runs.driver import chapter_states, run_chapters, run_side_by_side
 from cxr_mtl.runs.run import Run
@@ -73,7 +73,7 @@ if how != "empty-handed":
     Path(run_dir, "model", "weights").write_text(f"{lr}")
 """
 )
-QUIET = Console(quiet=True)
+QUIET = PlainConsole(quiet=True)
 PATIENCE = 20  # seconds that a loaded machine may take for what takes no time
 
 
@@ -339,7 +339,7 @@ def test_a_failure_beside_another_chapter_is_told_at_once_and_the_other_is_kept(
     (study / "book/04_dog.py").write_text(
         waiting_chapter("dog", until="cat").replace("time.sleep(1.2)", "1 / 0")
     )
-    said = Console(record=True, quiet=False, file=io.StringIO(), width=200)
+    said = PlainConsole(record=True, quiet=False, file=io.StringIO(), width=200)
     with pytest.raises(ChapterError, match="04_dog failed in cell"):
         run_chapters(only=["03", "04"], console=said)
     told = said.export_text()
@@ -538,10 +538,10 @@ def test_what_the_data_cannot_give_is_refused_once_they_are_there_and_notices_ar
     for _ in range(2):
         said = io.StringIO()
         with pytest.raises(InputError, match=r"^03_map needs at least 10 test .* has 2"):
-            run_chapters(console=Console(file=said, width=200))
+            run_chapters(console=PlainConsole(file=said, width=200))
         assert not Path("runs/demo/model").exists()
     said = io.StringIO()
-    run_chapters(only=["01"], console=Console(file=said, width=200))
+    run_chapters(only=["01"], console=PlainConsole(file=said, width=200))
     assert "3 of 5 rows dropped: 3 x no text" in said.getvalue()
 
 

@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy
 import psutil
 import pytest
-from rich.console import Console
 
 from cxr_mtl.base.errors import InputError
+from cxr_mtl.base.terminal import PlainConsole
 from cxr_mtl.runs.driver import chapter_states, run_chapters
 from cxr_mtl.runs.manifest import git_state, hardware, manifest_values, versions, what_differs
 from cxr_mtl.runs.run import Run
 from cxr_mtl.runs.stages import read_chapters
+
+QUIET = PlainConsole(quiet=True)
 
 HEADER = """\
 # ---
@@ -72,7 +74,7 @@ def made(tmp_path_factory):
     (root / "requirements.lock").write_text("numpy==1\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
-        run_chapters("mine.yml", "first", ["weights=[0.5, 0.25, 0.0]"], console=Console(quiet=True))
+        run_chapters("mine.yml", "first", ["weights=[0.5, 0.25, 0.0]"], console=QUIET)
     return root
 
 
@@ -90,7 +92,7 @@ def manifest(tmp_path, **stages):
 
 
 def test_a_run_repeated_from_its_manifest_has_the_same_results_bit_for_bit(study):
-    said = Console(record=True, file=io.StringIO(), width=200)
+    said = PlainConsole(record=True, file=io.StringIO(), width=200)
     run_chapters(str(MANIFEST), "again", console=said)
     for name in ("draws.txt", "results/02_model.json"):
         first, again = (study / f"runs/{run}/{name}" for run in ("first", "again"))
@@ -136,20 +138,20 @@ def test_an_entry_edited_by_hand_is_refused_before_anything_runs(study, tmp_path
     path = tmp_path / "manifest.json"
     path.write_text(json.dumps({"01_data": {"parameters": {}, **damage}}))
     with pytest.raises(InputError, match=r"manifest\.json is no manifest of a run"):
-        run_chapters(str(path), "new", console=Console(quiet=True))
+        run_chapters(str(path), "new", console=QUIET)
     assert not Path("runs/new").exists()
 
 
 def test_a_missing_manifest_is_named(study):
     with pytest.raises(InputError, match=r"runs/other/manifest\.json is missing"):
-        run_chapters("runs/other/manifest.json", "new", console=Console(quiet=True))
+        run_chapters("runs/other/manifest.json", "new", console=QUIET)
     assert not Path("runs/new").exists()
 
 
 def test_a_parameter_that_is_no_more_is_named_with_the_nearest(study, tmp_path):
     path = manifest(tmp_path, **{"01_data": {"scales": 2.0}})
     with pytest.raises(InputError, match="no chapter has a parameter scales: did you mean scale"):
-        run_chapters(str(path), "new", console=Console(quiet=True))
+        run_chapters(str(path), "new", console=QUIET)
 
 
 def test_one_line_names_all_that_is_not_as_it_was(study, tmp_path):

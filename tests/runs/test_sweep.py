@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 from lxml import html
-from rich.console import Console
 
 from cxr_mtl import cli
 from cxr_mtl.base.errors import InputError
+from cxr_mtl.base.terminal import PlainConsole
 from cxr_mtl.runs import driver, sweep_runner
 from cxr_mtl.runs.run import Run
 from cxr_mtl.runs.stage_runner import ChapterError
 from cxr_mtl.runs.sweep import COMPLETE, NUMBERS, plan_sweep, summarise
 from cxr_mtl.runs.sweep_runner import ALL_CHAPTERS, FILL_THE_CACHE, run_sweep
 
-QUIET = Console(quiet=True)
+QUIET = PlainConsole(quiet=True)
 CHAPTER = """\
 # ---
 # jupyter:
@@ -225,7 +225,7 @@ def test_a_point_that_fails_is_named_and_the_others_run(study, calls, monkeypatc
     sweep = plan_sweep(["epochs=5,6,7"], "s")
     leave("s-2")  # of an earlier attempt with other code: no longer the point's numbers
     failing(monkeypatch, "s-2", error)
-    with (console := Console(width=200)).capture() as said:
+    with (console := PlainConsole(width=200)).capture() as said:
         summary = run_sweep(sweep, console=console)
     assert [run for _, run, *_ in calls] == ["s-1", "s-3"]
     states = list(summary["state"])
@@ -432,7 +432,7 @@ def test_a_process_is_given_the_point_as_an_ordinary_run(study, monkeypatch):
 
 
 def test_the_command_runs_the_points_and_prints_the_summary(study, calls, monkeypatch, capsys):
-    monkeypatch.setattr(cli, "console", Console(width=250))
+    monkeypatch.setattr(cli, "console", PlainConsole(width=250))
     words = ["--grid", "temperature=0.1,null", "--grid", "epochs=5", "--name", "taus"]
     assert call(monkeypatch, "sweep", *words, "-p", "weights=null") == 0
     assert [overrides for *_, overrides in calls] == [
