@@ -13,7 +13,7 @@ from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.files import content_key, read_json
 from cxr_mtl.base.fingerprints import chapter_code, digest, input_digest, library_sources
 from cxr_mtl.base.imports import code_cells
-from cxr_mtl.runs.manifest import Record, manifest_values
+from cxr_mtl.runs.manifest import Record, manifest_values, package_versions
 from cxr_mtl.runs.run import RUNS, Run
 from cxr_mtl.runs.stages import BOOK, LOCK, Chapter, executed_copy, read_chapters
 from cxr_mtl.runs.watched_files import what_changed
@@ -23,6 +23,7 @@ _GROUPS = {
     "inputs": "what the parameter {name} points to changed",
     "library": "{name} changed",
     "needs": "{name} changed",
+    "versions": "another version of {name} is installed",
 }
 
 
@@ -118,6 +119,7 @@ def stage_parts(
         "library": library_sources(code_cells(chapter.notebook)),
         "needs": {need: digest(run / need) for need in chapter.needs},
         "lock": digest(lock) if lock.exists() else None,
+        "versions": package_versions(),
         "python": ".".join(platform.python_version_tuple()[:2]),
     }
 

@@ -1,5 +1,6 @@
 """A run's manifest: how each stage was made, and what of that is no longer as it was."""
 
+import contextlib
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,6 @@ from cxr_mtl.runs.stages import LOCK, Chapter
 
 _LISTED = 3
 _PACKAGES = (
-    "cxr-mtl",
     "torch",
     "torchvision",
     "open-clip-torch",
@@ -140,14 +140,13 @@ def git_state() -> dict[str, Any] | None:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the installed packages that shape the numbers."""
-    found = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    """Versions of Python, of this library and of the packages that shape the numbers."""
+    return {"python": platform.python_version()} | _installed("cxr-mtl") | package_versions()
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of the installed packages that shape the numbers."""
+    return _installed(*_PACKAGES)
 
 
 def hardware() -> dict[str, Any]:
@@ -159,6 +158,14 @@ def hardware() -> dict[str, Any]:
         "gpu": _output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader"),
         "system": f"{platform.system()} {platform.machine()}",
     }
+
+
+def _installed(*packages: str) -> dict[str, str]:
+    found = {}
+    for package in packages:
+        with contextlib.suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
 
 
 def _records(path: Path) -> dict[str, dict[str, Any]]:

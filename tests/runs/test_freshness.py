@@ -105,6 +105,12 @@ def set_field(root, stage, field, value):
     path.write_text(json.dumps(manifest))
 
 
+def test_another_version_of_a_package_makes_stale_what_was_computed_with_it(study, monkeypatch):
+    now = freshness.package_versions()
+    monkeypatch.setattr(freshness, "package_versions", lambda: now | {"torch": "0.1"})
+    assert reasons(study) == ["another version of torch is installed"] * 2
+
+
 def test_a_whole_run_may_be_shown(study):
     states = read_states("demo", read_chapters(study / "book"), study)
     assert [state.reason for state in states.values()] == [None, None]
@@ -184,7 +190,7 @@ def test_an_entry_of_another_version_is_named_with_what_it_lacks(study):
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("started", "yesterday"), ("started", "2026-01-01T00:00:00"), ("wall_seconds", float("nan"))],
+    [("started", "yesterday"), ("started", "2026-01-01T00:00:00"), ("wall_seconds", "long")],
 )
 def test_a_time_that_the_pages_could_not_write_is_damage(study, field, value):
     set_field(study, "02_model", field, value)
