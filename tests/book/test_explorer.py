@@ -219,9 +219,12 @@ def test_only_the_fine_tuned_model_reads_typed_reports_and_the_page_says_so(typi
 
 def test_words_the_model_does_not_know_and_texts_that_are_cut_are_told(typing_page):
     type_report(typing_page, "effusion ☃Ж")
-    assert "does not know: ☃ж." in typing_page.locator(".cxr-message:not(:empty)").inner_text()
-    type_report(typing_page, "lungs " * bundle(typing_page)["context"])
-    assert "were read" in typing_page.locator(".cxr-message:not(:empty)").inner_text()
+    told = typing_page.locator(".cxr-message:not(:empty)").inner_text()
+    assert "nothing of it was read: ☃Ж." in told
+    context = bundle(typing_page)["context"]
+    type_report(typing_page, "lungs " * context)
+    told = typing_page.locator(".cxr-message:not(:empty)").inner_text()
+    assert f"Read {context} of {context + 2} tokens" in told
 
 
 def test_markup_in_a_report_or_in_typed_text_stays_text(browser):

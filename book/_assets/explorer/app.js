@@ -7,6 +7,7 @@
   const PROTOCOLS = ["cross_modal", "fused", "within"];
   const MOST = 20;
   const USUAL = 10;
+  const LONGEST_TEXT = 100_000; // as `cxr_mtl.models.tokenizers` has it
   const ITEMS = { image: "images", report: "reports", fused: "fused vectors" };
   const EXPLAINED = {
     cross_modal: (items) => `Only ${items} are searched; nothing of the query is among them.`,
@@ -52,15 +53,6 @@
     return "";
   }
 
-  /** What of a typed text the model could not read. */
-  function readingNote(unknown, cut, context) {
-    const words = [...new Set(unknown)].filter((word) => /[\p{L}\p{N}]/u.test(word));
-    return [
-      ...(words.length ? [`Words the model does not know: ${words.join(", ")}.`] : []),
-      ...(cut ? [`Only the first ${context} pieces of the text were read.`] : []),
-    ].join(" ");
-  }
-
   /** Build the page inside `root` and keep it in step with the fragment. */
   function start(root, data) {
     const folder = root.dataset.root;
@@ -72,6 +64,16 @@
     let turn = 0;
 
     const change = (changes) => {
+      const length = changes.text?.length ?? 0;
+      if (length > LONGEST_TEXT) {
+        // Browsers leave the page as it is where its address would be longer than they allow.
+        parts.showResults([], "", []);
+        parts.say(
+          `A text of ${length.toLocaleString("en")} characters is longer than the ` +
+            `${LONGEST_TEXT.toLocaleString("en")} that are read: give the report alone.`,
+        );
+        return;
+      }
       const next = fragmentOf({ ...state, ...changes });
       if (next === location.hash) render();
       else location.hash = next;
@@ -97,17 +99,19 @@
     async function typedQuery() {
       if (barred) return { note: barred };
       if (!state.text.trim()) return { note: "Type a report, then press Retrieve." };
-      const { model, context } = data.textTower;
+      const { model } = data.textTower;
       if (state.model !== model) {
         const { name } = data.models.find(({ key }) => key === model);
         return { note: `Only the model ${name} reads typed reports here: choose it above.` };
       }
-      const { ids, unknown, cut } = encode(state.text);
+      const reading = encode(state.text);
+      const { refusal, notes } = explorer.judge(reading);
+      if (refusal) return { note: refusal };
       if (!tower) parts.say("Loading the model, once per visit …");
       tower ??= explorer.openTower(folder, data.textTower);
       try {
-        const vector = await (await tower)(ids);
-        return { vector, note: readingNote(unknown, cut, context) };
+        const vector = await (await tower)(reading.ids);
+        return { vector, note: notes.join(" ") };
       } catch (error) {
         tower = null;
         return { note: `The report could not be read: ${error.message}` };
