@@ -43,6 +43,7 @@ from cxr_mtl.base import (
     Sections,
     ViewSource,
     files,
+    styled_tables,
     write_table,
 )
 from cxr_mtl.data import audit, load_dataset, openi, showcase, splits, views
@@ -122,7 +123,7 @@ open_i = openi.read_reports()[0] if data.reports is None else data.reports
 counts = openi.collection_counts(open_i)
 pd.Series(counts, name="counted").rename(
     lambda name: name.replace("_", " ")
-).to_frame().style.format(thousands=",")
+).to_frame().pipe(styled_tables.styled).format(thousands=",")
 
 # %% [markdown]
 # *Imaged* are the studies with at least one image, *with text* those with findings or an impression,
@@ -144,7 +145,7 @@ normal_shares = pd.DataFrame(
         "paper": 0.38,
     }
 )
-normal_shares.style.format("{:.3f}")
+normal_shares.pipe(styled_tables.styled).format("{:.3f}")
 
 # %% [markdown]
 # The paper speaks of 3,955 PA images. There are {num}`01_data?metric=reports:,` *reports*, but
@@ -167,7 +168,7 @@ pd.DataFrame(
     }
 ).T.rename_axis("view source").rename(
     columns=lambda name: name.replace("_", " ")
-).style.format(thousands=",")
+).pipe(styled_tables.styled).format(thousands=",")
 
 # %% [markdown]
 # A fourth source, `projections`, is a table that many users have (`uid,filename,projection`). The
@@ -333,7 +334,7 @@ for choice in ("ignore", "together"):
 leaks = pd.DataFrame(
     {name: look_up(split) for name, split in by_choice.items()}
 )
-leaks.T.style.format("{:.1%}", na_rep="–")
+leaks.T.pipe(styled_tables.styled).format("{:.1%}", na_rep="–")
 
 # %% [markdown]
 # {num}`01_data?metric=test_texts_in_training:.1%` of the test reports of this run can be looked up, and

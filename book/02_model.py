@@ -33,7 +33,13 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from cxr_mtl.base import DeviceName, Precision, read_table, write_json
+from cxr_mtl.base import (
+    DeviceName,
+    Precision,
+    read_table,
+    styled_tables,
+    write_json,
+)
 from cxr_mtl.figures import heat_maps, pairs_on_circle, use_theme
 from cxr_mtl.models import (
     FusionHead,
@@ -135,7 +141,7 @@ rows = [
 ]
 table = pd.DataFrame(rows).groupby("part", sort=False).sum()
 table.loc["all"] = table.sum()
-table.style.format("{:,}")
+table.pipe(styled_tables.styled).format("{:,}")
 
 # %% [markdown]
 # ## The frozen part is a constant
@@ -426,7 +432,7 @@ for tau in (1, 0.3, 0.07, 0.03, 0.01):
             "share of the nearest negative": nearest.mean().item(),
         }
     )
-pd.DataFrame(rows).style.format("{:.3g}").hide()
+pd.DataFrame(rows).pipe(styled_tables.styled).format("{:.3g}").hide()
 
 # %% [markdown]
 # As $\tau$ falls, three of the four images stop learning: their own report is nearest already, and
@@ -494,7 +500,7 @@ pd.DataFrame(
         "before training": {k: x.item() for k, x in losses.items()},
         "when all embeddings are equal": chance,
     }
-).loc[list(losses)].style.format("{:.3f}", na_rep="")
+).loc[list(losses)].pipe(styled_tables.styled).format("{:.3f}", na_rep="")
 
 # %% [markdown]
 # A contrastive loss above the right-hand column says that the pretrained model is *confidently* wrong

@@ -29,7 +29,14 @@ from typing import Optional
 import numpy as np
 import pandas as pd
 
-from cxr_mtl.base import DeviceName, Precision, files, write_json, write_table
+from cxr_mtl.base import (
+    DeviceName,
+    Precision,
+    files,
+    styled_tables,
+    write_json,
+    write_table,
+)
 from cxr_mtl.figures import common, use_theme
 from cxr_mtl.runs import Run
 from cxr_mtl.training import (
@@ -196,7 +203,7 @@ fate_table = pd.DataFrame(
         for title, last in fates.items()
     }
 )
-fate_table.style.format("{:.4f}", na_rep="")
+fate_table.pipe(styled_tables.styled).format("{:.4f}", na_rep="")
 
 # %% [markdown]
 # BCE alone was asked for one thing, and its own curve ends at

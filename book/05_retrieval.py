@@ -27,7 +27,7 @@ import textwrap
 import numpy as np
 import pandas as pd
 
-from cxr_mtl.base import DeviceName, read_json, read_table
+from cxr_mtl.base import DeviceName, read_json, read_table, styled_tables
 from cxr_mtl.evidence import (
     Bootstrap,
     compare_models,
@@ -155,7 +155,7 @@ pd.Series(
         "abnormal queries, no abnormal answer": missed[labels == 1].mean(),
         "normal queries, no normal answer": missed[labels == 0].mean(),
     }
-).to_frame("").style.format("{:.3g}")
+).to_frame("").pipe(styled_tables.styled).format("{:.3g}")
 
 # %% [markdown]
 # An abnormal query may well get normal answers, and that is no error of the program. The label is
@@ -218,7 +218,7 @@ pd.DataFrame(of_controls).assign(
     control=lambda c: c["control"].map(readable),
 ).pivot(index=["protocol", "query"], columns="control", values="value")[
     [readable(name) for name in broken]
-].rename_axis(columns=None).style.format("{:.4f}")
+].rename_axis(columns=None).pipe(styled_tables.styled).format("{:.4f}")
 
 # %% [markdown]
 # Under the fused protocol the broken model holds up. With an image as query,
@@ -392,7 +392,7 @@ pd.DataFrame(
         "p, corrected": f"{c['p']:.4f}",
     }
     for c in comparisons
-).style.hide()
+).pipe(styled_tables.styled).hide()
 
 # %% [markdown]
 # ## The paper's tables, ours beside the paper's

@@ -31,7 +31,7 @@ from typing import Optional
 import numpy as np
 import pandas as pd
 
-from cxr_mtl.base import read_json, read_table
+from cxr_mtl.base import read_json, read_table, styled_tables
 from cxr_mtl.evidence import (
     Bootstrap,
     by_protocol,
@@ -159,7 +159,7 @@ pd.DataFrame(
         name: {measure: of(ranking)[0] for measure, of in measures.items()}
         for name, ranking in by_relevance.items()
     }
-).style.format("{:.3f}")
+).pipe(styled_tables.styled).format("{:.3f}")
 
 # %% [markdown]
 # Most of the first column can be checked in the head; for the second, average precision in five

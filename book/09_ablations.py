@@ -38,7 +38,7 @@ from cxr_mtl.ablations import (
     variant_records,
     variants,
 )
-from cxr_mtl.base import DeviceName, Precision, read_json
+from cxr_mtl.base import DeviceName, Precision, read_json, styled_tables
 from cxr_mtl.data import splits
 from cxr_mtl.evidence import (
     Bootstrap,
@@ -124,7 +124,7 @@ pd.DataFrame(
         "validation MRR": f"{o.validation_mrr:.4f}",
     }
     for o in outcomes
-).style.hide()
+).pipe(styled_tables.styled).hide()
 
 # %% [markdown]
 # The baseline is the model of the training chapter. Its test studies are embedded as the variants'
@@ -172,7 +172,7 @@ pd.DataFrame(
         "test SD": "" if r["test_sd"] is None else f"{r['test_sd']:.3g}",
     }
     for r in strict
-).style.hide()
+).pipe(styled_tables.styled).hide()
 
 # %% [markdown]
 # The two are measures of one number alone. A difference between two models on the same test studies
@@ -196,7 +196,7 @@ pd.Series(
     | {"mean": seed_mrr.mean(), "seed band": band},
     name="strict MRR, both directions",
     dtype=float,
-).to_frame().style.format("{:.4f}", na_rep="")
+).to_frame().pipe(styled_tables.styled).format("{:.4f}", na_rep="")
 
 # %% [markdown]
 # ## Break it, then mend it
@@ -223,7 +223,9 @@ WHERE = {
 }
 pd.Series(
     ahead, name="the best seed's MRR less the mean", dtype=float
-).rename(WHERE).to_frame().style.format("{:+.4f}", na_rep="")
+).rename(WHERE).to_frame().pipe(styled_tables.styled).format(
+    "{:+.4f}", na_rep=""
+)
 
 # %% [markdown]
 # The lead is {num}`09_ablations?metric=lead_of_best_seed&of=seen:+.4f` where the best seed was chosen, and
@@ -274,9 +276,9 @@ reports = {"baseline": list(test["text"])} | {
 ceilings = {
     name: splits.duplicate_ceiling(texts) for name, texts in reports.items()
 }
-pd.Series(
-    ceilings, name="duplicate ceiling of recall@1"
-).to_frame().style.format("{:.3f}")
+pd.Series(ceilings, name="duplicate ceiling of recall@1").to_frame().pipe(
+    styled_tables.styled
+).format("{:.3f}")
 
 # %% [markdown]
 # ## Half way back

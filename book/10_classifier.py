@@ -32,7 +32,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from cxr_mtl.base import Deidentification, DeviceName, Precision, read_json
+from cxr_mtl.base import (
+    Deidentification,
+    DeviceName,
+    Precision,
+    read_json,
+    styled_tables,
+)
 from cxr_mtl.classifier import (
     choose_threshold,
     classifier_records,
@@ -230,7 +236,9 @@ youdens = {
     )
     for (model, name), value in thresholds.items()
 }
-pd.DataFrame(youdens).T.rename(columns=COLUMNS).style.format("{:.3f}")
+pd.DataFrame(youdens).T.rename(columns=COLUMNS).pipe(
+    styled_tables.styled
+).format("{:.3f}")
 
 # %% [markdown]
 # For the head with the image alone a threshold chosen on one half has a Youden index of

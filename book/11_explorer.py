@@ -64,7 +64,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cxr_mtl.base import DatasetName, read_json, read_table
+from cxr_mtl.base import DatasetName, read_json, read_table, styled_tables
 from cxr_mtl.explorer import (
     model_entry,
     text_tower_onnx,
@@ -147,7 +147,7 @@ pd.DataFrame(
         "nearest images, studies": ", ".join(example["top"]),
     }
     for example in examples
-).style.hide()
+).pipe(styled_tables.styled).hide()
 
 # %% [markdown]
 # ### What the page loads
@@ -175,7 +175,7 @@ sizes = write_bundle(
 )
 pd.DataFrame(
     {"file": name, "MB": f"{size / 1e6:.2f}"} for name, size in sizes.items()
-).style.hide()
+).pipe(styled_tables.styled).hide()
 
 # %% tags=["hide-cell"]
 run.write_results(

@@ -12,6 +12,7 @@ from pandas.io.formats.style import Styler
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from cxr_mtl.base.styled_tables import styled
 from cxr_mtl.bench.models import Batch
 from cxr_mtl.bench.timing import Timing, in_units, measure, spread
 from cxr_mtl.bench.training import optimiser_step, plain_step
@@ -48,7 +49,7 @@ def product_table(tokens: int, width: int, heads: int) -> Styler:
     """`block_multiply_adds` as a table, with how many times fewer they are."""
     table = pd.Series(block_multiply_adds(tokens, width, heads)).to_frame("multiply-adds")
     table["times fewer"] = table["multiply-adds"].iloc[0] / table["multiply-adds"]
-    return table.style.format({"multiply-adds": "{:,}", "times fewer": "{:,.0f}"})
+    return table.pipe(styled).format({"multiply-adds": "{:,}", "times fewer": "{:,.0f}"})
 
 
 def study_batch(backbone: Backbone, studies: pd.DataFrame) -> Batch:

@@ -12,6 +12,7 @@ from pandas.io.formats.style import Styler
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.files import read_json
+from cxr_mtl.base.styled_tables import styled
 from cxr_mtl.bench.timing import Device, Measurement, spread, value_in_words
 
 TITLES = {
@@ -74,9 +75,9 @@ def read_benchmarks(folder: Path | str, what: str) -> list[KeptBenchmark]:
 def measurement_table(measurements: Sequence[Measurement]) -> Styler:
     """`measurement_frame` laid out: words to the left, numbers on one line, room below."""
     frame = measurement_frame(measurements)
-    styled = frame.style.set_table_attributes('style="margin-bottom: 1.5em"')
-    styled.set_properties(_WORDS, **{"text-align": "left"})
-    return styled.set_properties(frame.columns.drop(_WORDS), **{"white-space": "nowrap"})
+    table = styled(frame).set_table_attributes('style="margin-bottom: 1.5em"')
+    table.set_properties(_WORDS, **{"text-align": "left"})
+    return table.set_properties(frame.columns.drop(_WORDS), **{"white-space": "nowrap"})
 
 
 def measurement_frame(measurements: Sequence[Measurement]) -> pd.DataFrame:
@@ -127,7 +128,7 @@ def search_time_table(measurements: Sequence[Measurement]) -> Styler:
     ]
     table = pd.DataFrame(rows, columns=["by", "size", "time"])
     table = table.pivot_table("time", "size", "by", "first", sort=False)
-    return table.rename_axis(index=None, columns=None).style.format(na_rep="")
+    return table.rename_axis(index=None, columns=None).pipe(styled).format(na_rep="")
 
 
 def _runs(numbers: Sequence[int]) -> list[str]:

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from pandas.io.formats.style import Styler
 
+from cxr_mtl.base.styled_tables import styled
 from cxr_mtl.bench.costs import Setting
 from cxr_mtl.evidence.bootstrap import Bootstrap
 from cxr_mtl.evidence.result_display import metric_name, readable
@@ -130,4 +131,4 @@ def precision_table(retrieval: pd.DataFrame, errors: pd.DataFrame) -> Styler:
     for name, column in errors.map("{:.1e}".format).items():
         shown["embedding error", name] = column
     shown = shown.rename_axis(index=None, columns=[None, None])
-    return shown.style.format(precision=4, na_rep="")
+    return shown.pipe(styled).format(precision=4, na_rep="")

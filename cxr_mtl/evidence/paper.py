@@ -9,6 +9,7 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from cxr_mtl.base.errors import InputError
+from cxr_mtl.base.styled_tables import styled
 from cxr_mtl.evidence.result_display import SIGNIFICANT, p_text, readable
 from cxr_mtl.evidence.significance import holm, most_favourable_p, unpaired_p
 
@@ -89,7 +90,7 @@ def differences_table(differences: pd.DataFrame, against: str) -> Styler:
         return [f"{p_text(p)} ({p_text(adjusted)})" for p, adjusted in pairs]
 
     keys = zip(differences["direction"], differences["metric"], strict=True)
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "metric": [f"{readable(direction)}, {metric}" for direction, metric in keys],
             "fine-tuned": differences["fine_tuned"].map("{:.3f}".format).tolist(),
@@ -98,7 +99,8 @@ def differences_table(differences: pd.DataFrame, against: str) -> Styler:
             "p at best": p_values("surest"),
             "p if independent": p_values("independent"),
         }
-    ).style.hide()
+    )
+    return styled(table).hide()
 
 
 def claim_counts(differences: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:

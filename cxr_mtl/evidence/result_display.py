@@ -1,7 +1,6 @@
 """Result records as tables to read: value [interval], readable names, marks of significance."""
 
 from collections.abc import Callable, Mapping, Sequence
-from html import escape
 from typing import Any
 
 import pandas as pd
@@ -9,6 +8,7 @@ from pandas.io.formats.style import Styler
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.records import Key, number_key
+from cxr_mtl.base.styled_tables import styled
 
 Record = Mapping[str, Any]
 Text = Callable[[Record], str]
@@ -151,8 +151,8 @@ def results_table(
     places: dict[Place, dict[Place, str]] = {}
     heads: dict[str, dict[Place, None]] = {}
     for record in records:
-        row = tuple(escape(text(record)) for text in rows.values())
-        head = tuple(escape(text(record)) for text in columns)
+        row = tuple(text(record) for text in rows.values())
+        head = tuple(text(record) for text in columns)
         cells = places.setdefault(row, {})
         if head in cells:
             raise InputError(f"two records fall on {', '.join(row)} under {', '.join(head)}")
@@ -171,7 +171,7 @@ def results_table(
         index=_heading(list(places), list(rows)),
         columns=_heading(in_order, [None] * len(columns)),
     )
-    return table.style
+    return table.pipe(styled, html_cells=True)
 
 
 def _heading(places: Sequence[Place], names: Sequence[str | None]) -> pd.Index:
