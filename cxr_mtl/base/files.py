@@ -59,6 +59,11 @@ def check_regular_file(path: Path | str, what: str) -> None:
         raise InputError(f"{path} is empty: replace it by the {what}")
 
 
+def user_path(text: str) -> Path:
+    """The path that a user wrote: blanks around it do not count, and `~` is the user's home."""
+    return Path(text.strip()).expanduser()
+
+
 def sha256_of_file(path: Path | str) -> str:
     """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
     with open(path, "rb") as file:

@@ -6,27 +6,33 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import open_clip
 import torch
 from PIL import Image
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.base.files import read_json
+from cxr_mtl.base.files import user_path
 from cxr_mtl.base.fingerprints import FileState, folder_states
 from cxr_mtl.models import demo_architecture  # noqa: F401  (registers the demo's image tower with timm)
+from cxr_mtl.models.hub import hub_model
+from cxr_mtl.models.model_folder import (
+    CONFIG,
+    check_depth,
+    model_folder,
+    text_tower_of,
+    weights_in,
+)
+from cxr_mtl.models.weights_file import check_weights, load_weights
+
+HUB, LOCAL = "hf-hub:", "local-dir:"
 
 HUB_NAMES = {
     "biomedclip": "hf-hub:microsoft/BiomedCLIP-PubMedBERT_256-vit_base_patch16_224",
     "clip": "hf-hub:timm/vit_base_patch16_clip_224.openai",
 }
-LOCAL = "local-dir:"
-WEIGHTS = ("*.safetensors", "*.bin", "*.pth")
-TOKENIZER_FILES = ("tokenizer.json", "vocab.txt")
 
 
 @dataclass(frozen=True)
@@ -59,45 +65,54 @@ def load_backbone(source: str) -> Backbone:
     """Load an open_clip model in eval mode, on the CPU, in float32.
 
     `source` is `biomedclip`, `clip`, `hf-hub:OWNER/NAME`, or `local-dir:FOLDER`. A local folder
-    holds `open_clip_config.json` and weights and, for a Hugging Face text tower, that tower's
-    `config.json` and tokenizer files; nothing is then asked of the network. Weights are read as
-    safetensors or with PyTorch's restricted (weights-only) unpickler.
+    holds `open_clip_config.json` and one file of weights and, for a Hugging Face text tower, that
+    tower's `config.json` and tokenizer files; nothing is then asked of the network. The file is
+    safetensors or a PyTorch one, a checkpoint of open_clip's own training among them, and is read
+    as tensors only.
 
     Raises:
-        InputError: unknown name, missing piece of a folder, or weights that do not fit.
+        InputError: unknown name, missing or unusable piece of a folder, no such model at the
+            Hub, or weights that do not fit.
     """
     name, text_tower = open_clip_name(source)
+    if name.startswith(HUB):
+        config, weights = hub_model(name.removeprefix(HUB))
+    else:
+        folder = Path(name.removeprefix(LOCAL))
+        config, weights = folder / CONFIG, weights_in(folder)
+    names = check_weights(weights)
+    check_depth(config.parent, len(names))
+    options = {"load_weights": False, "pretrained_text": False, **text_tower}
     try:
         with quiet_open_clip():
-            model, _, preprocess = open_clip.create_model_and_transforms(
-                name, require_pretrained=True, **text_tower
-            )
+            _check_size(config, weights, name, options)
+            model, _, preprocess = open_clip.create_model_and_transforms(name, **options)
             tokenize = open_clip.get_tokenizer(name)
-    except UnpicklingError as error:
+    except InputError:
+        raise
+    # What a foreign configuration or tokenizer raises can be anything.
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(
-            f"backbone {source!r} cannot be loaded: its weights file holds more than tensors and "
-            "is not unpickled; convert it to open_clip_model.safetensors"
+            f"backbone {source!r} cannot be built from {config} and its tokenizer ({reason}): "
+            "correct them, or bring those that belong to the weights"
         ) from error
-    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
-        first_line = str(error).strip().splitlines()[0]
-        raise InputError(f"backbone {source!r} cannot be loaded: {first_line}") from error
+    load_weights(model, weights, names)
     model.eval()
     return Backbone(source, model, preprocess, tokenize, _key(model, tokenize))
 
 
-def open_clip_name(source: str, *, weights: bool = True) -> tuple[str, dict[str, Any]]:
+def open_clip_name(source: str) -> tuple[str, dict[str, Any]]:
     """What open_clip calls a source, and what makes a local folder's text tower its own.
 
-    Args:
-        weights: whether a folder must hold weights, too.
-
     Raises:
-        InputError: unknown name or missing piece of a folder.
+        InputError: unknown name, or missing or unusable piece of a folder, its weights aside.
     """
-    name = HUB_NAMES.get(source, source)
+    name = HUB_NAMES.get(source.strip(), source.strip())
     if name.startswith(LOCAL):
-        return name, _check_folder(Path(name.removeprefix(LOCAL)), weights)
-    if not name.startswith("hf-hub:"):
+        folder = model_folder(name.removeprefix(LOCAL))
+        return f"{LOCAL}{folder}", text_tower_of(folder)
+    if not name.startswith(HUB):
         raise InputError(
             f"unknown backbone {source!r}: give one of {', '.join(HUB_NAMES)}, demo-biomed, "
             "demo-general, hf-hub:OWNER/NAME or local-dir:FOLDER"
@@ -107,8 +122,20 @@ def open_clip_name(source: str, *, weights: bool = True) -> tuple[str, dict[str,
 
 def source_files(sources: Iterable[str]) -> list[FileState]:
     """The files of those sources that are folders; the Hub names what it keeps by its content."""
-    folders = [Path(s.removeprefix(LOCAL)) for s in sources if s.startswith(LOCAL)]
+    folders = [user_path(s.removeprefix(LOCAL)) for s in sources if s.startswith(LOCAL)]
     return [state for folder in folders for state in folder_states(folder)]
+
+
+def _check_size(config: Path, weights: Path, name: str, options: dict[str, Any]) -> None:
+    """Refuse to make room for more weights than the file has bytes."""
+    with torch.device("meta"):
+        model = open_clip.create_model(name, device="meta", **options)
+    count, size = sum(p.numel() for p in model.parameters()), weights.stat().st_size
+    if count > size:
+        raise InputError(
+            f"{config} describes a model of {count:,} weights, more than the {size:,} bytes of "
+            f"{weights} can hold: bring the two that belong together"
+        )
 
 
 class quiet_open_clip:
@@ -137,32 +164,6 @@ class FusionHead(nn.Module):
     def forward(self, image_embeddings: Tensor, text_embeddings: Tensor) -> Tensor:
         fused = self.dropout((image_embeddings + text_embeddings) / 2)
         return self.linear(fused).squeeze(-1)
-
-
-def _check_folder(folder: Path, weights: bool) -> dict[str, Any]:
-    """Name the first missing piece of a model folder; point the text tower at its own files."""
-    if not folder.is_dir():
-        raise InputError(f"backbone folder {folder} does not exist: check the path")
-    config_file = folder / "open_clip_config.json"
-    config = read_json(config_file)
-    if "model_cfg" not in config:
-        raise InputError(f"{config_file} has no 'model_cfg': it is not an open_clip configuration")
-    if weights and not any(any(folder.glob(pattern)) for pattern in WEIGHTS):
-        raise InputError(f"{folder} holds no weights: add open_clip_model.safetensors")
-    text = config["model_cfg"].get("text_cfg", {})
-    if not text.get("hf_model_name"):
-        return {}
-    if not (folder / "config.json").is_file():
-        raise InputError(
-            f"{folder} lacks config.json, the text tower's Hugging Face configuration: copy it "
-            f"from {text['hf_model_name']}"
-        )
-    if not any((folder / name).is_file() for name in TOKENIZER_FILES):
-        raise InputError(
-            f"{folder} lacks the tokenizer (tokenizer.json or vocab.txt): copy it from "
-            f"{text.get('hf_tokenizer_name') or text['hf_model_name']}"
-        )
-    return {"text_cfg": text | {"hf_model_name": str(folder), "hf_model_pretrained": False}}
 
 
 def _key(model: nn.Module, tokenize: Callable[[list[str]], Tensor]) -> str:

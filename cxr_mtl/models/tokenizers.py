@@ -54,7 +54,7 @@ def load_tokenizer(source: str) -> Tokenizer:
         InputError: unknown name, missing or damaged piece of a folder, or no network where a
             tokenizer is still to be fetched.
     """
-    name, _ = open_clip_name(source, weights=False)
+    name, _ = open_clip_name(source)
     try:
         with quiet_open_clip():
             if name.startswith("hf-hub:"):

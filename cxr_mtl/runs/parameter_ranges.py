@@ -1,12 +1,12 @@
 """Ranges and units of parameters by name, and the paper's symbols for them."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 from pydantic import AfterValidator, Field
 
 from cxr_mtl.base.errors import InputError
+from cxr_mtl.base.files import user_path
 
 MOST_BLOCKS = 64
 MOST_WEIGHT = 1000
@@ -45,7 +45,10 @@ def _usable_depths(depths: list[int]) -> list[int]:
 
 def _usable_model(source: str) -> str:
     if source.startswith("local-dir:"):
-        if not Path(source.removeprefix("local-dir:")).is_dir():
+        folder = user_path(source.removeprefix("local-dir:"))
+        if folder.is_file():
+            raise ValueError("that is a file, so name the folder that holds it")
+        if not folder.is_dir():
             raise ValueError("there is no such folder, so correct its path")
     elif source not in MODELS and not re.fullmatch(r"hf-hub:[\w.-]+/[\w.-]+", source):
         raise ValueError(f"give {_USABLE_MODEL}")
