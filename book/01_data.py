@@ -46,7 +46,16 @@ from cxr_mtl.base import (
     styled_tables,
     write_table,
 )
-from cxr_mtl.data import audit, load_dataset, openi, showcase, splits, views
+from cxr_mtl.data import (
+    assign_parts,
+    audit,
+    load_dataset,
+    loading_records,
+    openi,
+    showcase,
+    splits,
+    views,
+)
 from cxr_mtl.figures import LABEL_NAMES, contact_sheet, use_theme
 from cxr_mtl.models import (
     count_reports,
@@ -68,6 +77,7 @@ seed: int = 0  # seed of every random choice
 dataset: DatasetName = "openi"  # where images and reports come from
 openi_folder: Optional[Path] = None  # openi: folder of the unpacked archives
 pairs_csv: Optional[Path] = None  # pairs: CSV with columns image,text[,label]
+patient_column: Optional[str] = None  # pairs: its name; None takes patient
 projections_csv: Optional[Path] = None  # projections: uid,filename,projection
 split_csv: Optional[Path] = None  # published: CSV study,split; None draws one
 label_rule: LabelRule = "mesh-normal+no-indexing"  # what counts as normal
@@ -86,7 +96,8 @@ general_model: str = "clip"  # baseline of general purpose, named likewise
 #
 # Every study of the archive becomes one row of the study table, or one row of the table of dropped
 # studies with the reason. Nothing is replaced silently: a study without a frontal image is
-# dropped, never shown by its lateral.
+# dropped, never shown by its lateral. Each study also gets its part of the split, of which more
+# below; studies that a given split leaves out are dropped, too.
 
 # %%
 run = Run(run_dir)
@@ -102,6 +113,7 @@ data = load_dataset(
     dataset,
     folder=openi_folder,
     csv=pairs_csv,
+    patient_column=patient_column,
     projections=projections_csv,
     label_rule=label_rule,
     sections=sections,
@@ -109,11 +121,27 @@ data = load_dataset(
     view_source=view_source,
     draw=partial(draw_phantoms, Path(cache_dir), phantom_size, seed),
 )
+data = assign_parts(
+    data,
+    split_csv=split_csv,
+    test_per_class=test_per_class,
+    validation_fraction=validation_fraction,
+    seed=seed,
+    duplicates=duplicates,
+)
 studies = data.studies
 print(f"{len(studies):,} studies kept, {len(data.dropped):,} dropped")
 data.dropped["reason"].value_counts().rename_axis(None).to_frame(
     "dropped studies"
 )
+
+# %% [markdown]
+# What you must know before you believe a number made of these data, if anything; the command line
+# says it, too:
+
+# %%
+for notice in data.notices:
+    print(textwrap.fill(notice.sentence, 78))
 
 # %% [markdown]
 # What the collection holds, counted from its files:
@@ -231,19 +259,8 @@ for record in reading:
 # tell from the text which of them is meant: that bounds every exact-match score from above.
 
 # %%
-drawn = (
-    splits.split_studies(
-        studies,
-        test_per_class=test_per_class,
-        validation_fraction=validation_fraction,
-        seed=seed,
-        duplicates=duplicates,
-    )
-    if split_csv is None
-    else splits.read_split(split_csv, studies)[0]
-)
-parts = drawn.groupby("split")["label"].agg(studies="size", abnormal="sum")
-parts["ceiling of exact match"] = drawn.groupby("split")["text"].agg(
+parts = studies.groupby("split")["label"].agg(studies="size", abnormal="sum")
+parts["ceiling of exact match"] = studies.groupby("split")["text"].agg(
     splits.duplicate_ceiling
 )
 parts.loc[["train", "validation", "test"]].round(3)
@@ -254,14 +271,21 @@ parts.loc[["train", "validation", "test"]].round(3)
 # in the test set too.
 
 # %%
-open_questions = audit.evidence_counts(drawn, LABEL_NAMES)
+open_questions = audit.evidence_counts(studies, LABEL_NAMES)
 NO_SECTIONS = "These are pairs of image and text: no sections to count."
 audit.counts_table(open_questions["duplicates"], "split", "measure")
 
 # %% [markdown]
+# Equal pictures, by their pixels, whatever their files are called:
+
+# %%
+audit.counts_table(open_questions["pictures"], "split", "measure")
+
+# %% [markdown]
 # No DICOM patient identifier spans two studies of Open-I, so a split by study is a split by
-# patient. Whether it also keeps equal reports apart is a choice, `duplicates`, and the next section
-# shows what hangs on it.
+# patient; of your own pairs those with one value in the column `patient` stay in one part. Whether a
+# split also keeps equal reports and equal pictures in one part is a choice, `duplicates`, and a
+# section below shows what hangs on it.
 #
 # ## What labels and sections leave open
 #
@@ -314,12 +338,12 @@ def look_up(split):
 
 
 # %% [markdown]
-# Now the same studies under both choices. `together` treats all studies with one text as a unit that
-# is never parted. It can fail, where no choice of whole groups gives exactly the wanted number of
+# Now the same studies under both choices. `together` treats all studies with one text or one picture as
+# a unit that is never parted. It can fail, where no choice of whole groups gives exactly the wanted number of
 # test studies; the sentence then says which number is possible.
 
 # %%
-by_choice = {"the split of this run": drawn}
+by_choice = {"the split of this run": studies}
 for choice in ("ignore", "together"):
     try:
         by_choice[f"duplicates: {choice}"] = splits.split_studies(
@@ -350,11 +374,12 @@ leaks.T.pipe(styled_tables.styled).format("{:.1%}", na_rep="–")
 # [chapter 9](09_ablations) measures what the twins were worth, by a training without them.
 
 # %% tags=["hide-cell"]
-write_table(run / "studies.parquet", drawn)
+write_table(run / "studies.parquet", studies)
 write_table(run / "dropped.parquet", data.dropped)
-splits.write_split(run / "split.csv", drawn)
+splits.write_split(run / "split.csv", studies)
 watch(run, "01_data", watched)
 results = [{"metric": name, "value": value} for name, value in counts.items()]
+results += loading_records(data)
 results += audit.count_records(open_questions)
 results += reading
 results += [
@@ -362,16 +387,19 @@ results += [
     for split, row in parts.iterrows()
 ]
 results += [
-    {"metric": "studies", "value": len(drawn)},
+    {"metric": "studies", "value": len(studies)},
     {"metric": "dropped", "value": len(data.dropped)},
-    {"metric": "normal_share", "value": float((drawn["label"] == 0).mean())},
+    {
+        "metric": "normal_share",
+        "value": float((studies["label"] == 0).mean()),
+    },
     {
         "metric": "duplicate_ceiling_test",
         "value": float(parts.loc["test"].iloc[2]),
     },
     {
         "metric": "test_texts_elsewhere",
-        "value": splits.duplicates_across_parts(drawn),
+        "value": splits.duplicates_across_parts(studies),
     },
     {
         "metric": "imaged_normal_share",

@@ -7,15 +7,18 @@ The reports of Open-I come with the installed package torchxrayvision; images ar
 'The lungs are clear. No acute disease.'
 """
 
-from cxr_mtl.data.dataset import load_dataset
+from cxr_mtl.data.dataset import assign_parts, load_dataset
+from cxr_mtl.data.loaded import loading_records
 from cxr_mtl.data.openi import read_reports
 from cxr_mtl.data.splits import split_studies
 from cxr_mtl.data.studies import label_of, report_text
 from cxr_mtl.data.views import read_views
 
 __all__ = [
+    "assign_parts",
     "label_of",
     "load_dataset",
+    "loading_records",
     "read_reports",
     "read_views",
     "report_text",

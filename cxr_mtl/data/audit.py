@@ -28,16 +28,24 @@ def duplicate_reports(studies: pd.DataFrame) -> pd.DataFrame:
         texts, and its share is the part's `splits.duplicate_ceiling`; "largest group" counts the
         studies of the most frequent text.
     """
-    texts = studies["text"].map(normalise_text)
-    by_part = dict(iter(texts.groupby(_parts(studies), observed=True)))
+    return _duplicates(studies, studies["text"].map(normalise_text), "distinct texts")
+
+
+def duplicate_pictures(studies: pd.DataFrame) -> pd.DataFrame:
+    """Equal pictures of each part, by `pixels_sha256`: what is `duplicate_reports` for texts."""
+    return _duplicates(studies, studies["pixels_sha256"], "distinct pictures")
+
+
+def _duplicates(studies: pd.DataFrame, content: pd.Series, distinct: str) -> pd.DataFrame:
+    by_part = dict(iter(content.groupby(_parts(studies), observed=True)))
     rows = []
     for part, own in by_part.items():
         for other, theirs in by_part.items():
             found = own.map(theirs.value_counts()).fillna(0)
-            # A report always finds itself in its own part.
+            # A study always finds itself in its own part.
             rows.append((part, f"also in {other}", (found > (other == part)).sum(), len(own)))
         groups = own.value_counts()
-        rows.append((part, "distinct texts", len(groups), len(own)))
+        rows.append((part, distinct, len(groups), len(own)))
         rows.append((part, "largest group", groups.max(), len(own)))
     return _with_shares(rows, ["split", "measure"])
 
@@ -89,10 +97,11 @@ def evidence_counts(
     """All counts that the study table allows, labels in words.
 
     Returns:
-        `duplicates`; and where the reports have sections `impression` and `missing`, of
-        `duplicate_reports`, `label_and_impression` and `missing_sections`.
+        `duplicates` and `pictures`; and where the reports have sections `impression` and `missing`,
+        of `duplicate_reports`, `duplicate_pictures`, `label_and_impression` and
+        `missing_sections`.
     """
-    found = {"duplicates": duplicate_reports(studies)}
+    found = {"duplicates": duplicate_reports(studies), "pictures": duplicate_pictures(studies)}
     if {"findings", "impression"} <= set(studies.columns):
         found["impression"] = label_and_impression(studies)
         found["missing"] = missing_sections(studies)

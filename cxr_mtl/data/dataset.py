@@ -1,33 +1,32 @@
 """One road to the study table, whichever data set it is made of."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
-from cxr_mtl.base.choices import DatasetName, Deidentification, LabelRule, Sections, ViewSource
+from cxr_mtl.base.choices import (
+    DatasetName,
+    Deidentification,
+    Duplicates,
+    LabelRule,
+    Sections,
+    ViewSource,
+)
 from cxr_mtl.base.errors import InputError, check_choice
+from cxr_mtl.data.given_splits import check_given_split, read_split
+from cxr_mtl.data.loaded import Dataset, Notice, counted_reasons, dropped_rows, few
 from cxr_mtl.data.openi import IMAGES_FOLDER, REPORTS_FOLDER, read_reports
 from cxr_mtl.data.pairs import read_pairs
+from cxr_mtl.data.sources import source_of
+from cxr_mtl.data.splits import duplicates_across_parts, split_studies
 from cxr_mtl.data.studies import select_studies
-from cxr_mtl.data.views import read_views
+from cxr_mtl.data.views import read_views, unmatched_projections
 
 Progress = Callable[[int], None]
-Selection = Callable[[pd.DataFrame, pd.DataFrame, Path], tuple[pd.DataFrame, pd.DataFrame]]
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """The studies to use, the dropped ones (`study`, `reason`, `detail`), and all reports.
-
-    `reports` is None for pairs, which have none beside their text.
-    """
-
-    studies: pd.DataFrame
-    dropped: pd.DataFrame
-    reports: pd.DataFrame | None
+Selection = Callable[[pd.DataFrame, pd.DataFrame, Path], Dataset]
 
 
 def load_dataset(
@@ -35,6 +34,7 @@ def load_dataset(
     *,
     folder: Path | None = None,
     csv: Path | None = None,
+    patient_column: str | None = None,
     projections: Path | None = None,
     label_rule: LabelRule = "mesh-normal+no-indexing",
     sections: Sections = "findings+impression",
@@ -50,7 +50,7 @@ def load_dataset(
     - "openi": the images of `folder`/NLMCXR_png, with the reports of `folder`/ecgen-radiology if
       that is there, else the installed ones, which are the same; views by `view_source`, with the
       CSV `projections` if that says so.
-    - "pairs": the CSV `csv` of image, text, label.
+    - "pairs": the CSV `csv` of image, text, label; `patient_column` names its patients.
 
     Args:
         progress: called with the number of images checked since its last call.
@@ -59,7 +59,7 @@ def load_dataset(
         InputError: a parameter the data set needs is missing, a source cannot be read, or no study
             is left.
     """
-    check_choice("dataset", dataset, DatasetName)
+    source, place = source_of(dataset), "drawn phantoms"
     select = partial(
         select_studies,
         label_rule=label_rule,
@@ -72,14 +72,17 @@ def load_dataset(
             raise InputError(
                 "dataset 'pairs' needs the parameter pairs_csv: the path of a CSV of pairs"
             )
-        loaded = Dataset(*read_pairs(csv, progress), reports=None)
+        loaded, place = read_pairs(csv, patient_column, progress), csv
     elif dataset == "openi":
         if folder is None or not (Path(folder) / IMAGES_FOLDER).is_dir():
             raise InputError(
                 f"dataset 'openi' needs a folder with {IMAGES_FOLDER} in it, and openi_folder is "
                 f"{folder}: fetch the archive or name its folder"
             )
-        loaded = _load_openi(Path(folder), read_views(view_source, projections), select)
+        views = read_views(view_source, projections)
+        loaded, place = _load_openi(Path(folder), views, select), folder
+        if view_source == "projections":
+            loaded = loaded.saying(*unmatched_projections(loaded.reports, views, projections))
     else:
         if draw is None:
             raise InputError("dataset 'phantom' needs `draw`, which draws its archive")
@@ -87,25 +90,84 @@ def load_dataset(
         views = read_views("projections", archive / "projections.csv")
         loaded = _load_openi(archive, views, select)
     if loaded.studies.empty:
-        reasons = loaded.dropped["reason"].value_counts()
-        listed = ", ".join(f"{count} x {reason}" for reason, count in reasons.items())
-        source = {"pairs": csv, "openi": folder}.get(dataset, "drawn phantoms")
-        first = "".join(f", study {study} for one" for study in loaded.dropped["study"].head(1))
+        first = next(loaded.dropped.itertuples(), None)
         raise InputError(
-            f"dataset '{dataset}' of {source} has no usable study "
-            f"({listed or 'no rows'}{first}): check its images, and of Open-I the view source"
+            f"dataset '{dataset}' of {place} has no usable study "
+            f"({counted_reasons(loaded.dropped) or 'no rows'}"
+            + (f"; study {first.study}, for one: {first.detail}" if first else "")
+            + f"): {source.remedy}"
         )
-    return loaded
+    return loaded.saying(*_equal_pictures(loaded.studies))
+
+
+def assign_parts(
+    data: Dataset,
+    *,
+    split_csv: Path | None = None,
+    test_per_class: int = 200,
+    validation_fraction: float = 0.1,
+    seed: int,
+    duplicates: Duplicates = "ignore",
+) -> Dataset:
+    """Give every study its part: by `split_csv`, else by a column `split`, else by a draw.
+
+    Returns:
+        The data set with `split` in its studies; those that the CSV does not name are dropped.
+
+    Raises:
+        InputError: of `read_split`, `check_given_split` or `split_studies`.
+    """
+    check_choice("duplicates", duplicates, Duplicates)
+    own = "split" in data.studies
+    if split_csv is None and not own:
+        drawn = split_studies(
+            data.studies,
+            test_per_class=test_per_class,
+            validation_fraction=validation_fraction,
+            seed=seed,
+            duplicates=duplicates,
+        )
+        return replace(data, studies=drawn)
+    if split_csv is None:
+        check_given_split(data.studies, "the column split")
+        return data.saying(*_parted_duplicates(data.studies, duplicates))
+    given = read_split(split_csv, data)
+    if own:
+        sentence = f"the column split is not used: {Path(split_csv).name} gives the split"
+        given = given.saying(Notice("column split", sentence, 1))
+    return given.saying(*_parted_duplicates(given.studies, duplicates))
 
 
 def _load_openi(folder: Path, views: pd.DataFrame, select: Selection) -> Dataset:
     reports, unreadable = read_reports(folder if (folder / REPORTS_FOLDER).is_dir() else None)
-    studies, dropped = select(reports, views, folder / IMAGES_FOLDER)
-    files = pd.DataFrame(
-        {
-            "study": unreadable["file"].map(lambda file: Path(file).stem),
-            "reason": "report unreadable",
-            "detail": unreadable["reason"],
-        }
+    loaded = select(reports, views, folder / IMAGES_FOLDER)
+    files = dropped_rows(
+        unreadable["file"].map(lambda file: Path(file).stem),
+        "report unreadable",
+        unreadable["reason"],
     )
-    return Dataset(studies, pd.concat([dropped, files], ignore_index=True), reports)
+    return replace(loaded, dropped=pd.concat([loaded.dropped, files], ignore_index=True))
+
+
+def _equal_pictures(studies: pd.DataFrame) -> list[Notice]:
+    twins = studies[studies["pixels_sha256"].duplicated(keep=False)]
+    if twins.empty:
+        return []
+    pair = twins[twins["pixels_sha256"] == twins["pixels_sha256"].iloc[0]]["study"]
+    labels = twins.groupby("pixels_sha256")["label"].transform("nunique")
+    contrary = f", {(labels > 1).sum():,} of them with the other label" if labels.max() > 1 else ""
+    sentence = (
+        f"studies with the picture of another: {len(twins):,} ({few(list(pair), 2)}, for one)"
+        f"{contrary}; duplicates=together keeps them in one part"
+    )
+    return [Notice("equal pictures", sentence, len(twins))]
+
+
+def _parted_duplicates(studies: pd.DataFrame, duplicates: Duplicates) -> list[Notice]:
+    if duplicates == "ignore":
+        return []
+    sentence = (
+        "duplicates=together is not used, for the split is given: "
+        f"{duplicates_across_parts(studies):.1%} of its test reports stand in another part"
+    )
+    return [Notice("duplicates together", sentence, 1)]

@@ -1,15 +1,16 @@
 """Train, validation and test: drawn by study, stratified by label, kept in a CSV."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from cxr_mtl.base.choices import Duplicates
 from cxr_mtl.base.errors import InputError, check_choice
-from cxr_mtl.base.files import read_csv, write_beside
+from cxr_mtl.base.files import write_beside
 
 PARTS = {
     "train": "train",
@@ -18,6 +19,7 @@ PARTS = {
     "val": "validation",
     "test": "test",
 }
+EQUAL, PATIENTS = "equal reports or pictures", "studies of one patient"
 CLASS_NAMES = {-1: "unlabelled", 0: "normal", 1: "abnormal"}
 
 
@@ -54,10 +56,12 @@ def split_studies(
     labels (all -1) count as one class.
 
     Args:
-        studies: a table with `study`, `label` and, for "together", `text`.
+        studies: a table with `study`, `label` and, for "together", `text` and, if it has it,
+            `pixels_sha256`. Studies of one `patient` are never parted, if it has that column.
         test_per_class: test studies of each class.
         validation_fraction: share of the remaining studies of each class, between 0 and 1.
-        duplicates: "together" keeps studies of equal normalised text in one part; validation then
+        duplicates: "together" keeps studies of equal normalised text, or of equal pictures, in
+            one part, and all that are linked by either. Where studies are kept together validation
             holds as many as whole groups allow, never more than its share.
 
     Returns:
@@ -78,12 +82,15 @@ def split_studies(
     labels = studies["label"].to_numpy()
     sizes = np.stack([np.bincount(group[labels == c], minlength=len(group)) for c in classes], 1)
 
-    test = _test_groups(sizes, classes, test_per_class)
+    kept = [EQUAL] * (duplicates == "together") + [PATIENTS] * ("patient" in studies)
+    test = _test_groups(sizes, classes, test_per_class, kept)
     rest = np.where(test[:, None], 0, sizes)
     share = np.rint(validation_fraction * rest.sum(axis=0)).astype(int)
     validation = _choice_within(rest, share)
     part = np.select([test[group], validation[group]], ["test", "validation"], "train")
-    return _checked(studies.assign(split=part), "the split")
+    drawn = studies.assign(split=part)
+    check_classes(drawn, "the split", "use more studies or other part sizes")
+    return drawn
 
 
 def duplicates_across_parts(studies: pd.DataFrame) -> float:
@@ -99,70 +106,57 @@ def write_split(path: Path | str, studies: pd.DataFrame) -> None:
         studies[["study", "split"]].to_csv(beside, index=False)
 
 
-def read_split(path: Path | str, studies: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Read a `study,split` CSV, ours or a published one, and give its parts to `studies`.
-
-    An id is a study's own, or Open-I's longer form `CXR<study>_…` as in the R2Gen split; `val` and
-    `valid` mean validation.
-
-    Returns:
-        The studies the split names, with the column `split`; and how many stand `only_in_split`
-        and `only_in_studies`.
-
-    Raises:
-        InputError: the file is no such CSV, a part's name is unknown, a study is in two parts, or
-            a part has an empty class.
-    """
-    rows = read_csv(path, ["study", "split"])
-    known = set(studies["study"])
-    part: dict[str, str] = {}
-    for line, name, split in rows[["study", "split"]].itertuples(name=None):
-        if split not in PARTS:
-            raise InputError(
-                f"{path}, line {line}, names the part '{split}': write one of {', '.join(PARTS)}"
-            )
-        study = _own_id(name, known)
-        if part.setdefault(study, PARTS[split]) != PARTS[split]:
-            raise InputError(f"{path}, line {line}, puts study {study} in two parts: keep only one")
-    matched = studies["study"].isin(part.keys())
-    counts = {
-        "only_in_split": len(part.keys() - known),
-        "only_in_studies": int((~matched).sum()),
-    }
-    kept = studies[matched].reset_index(drop=True)
-    return _checked(kept.assign(split=kept["study"].map(part)), str(path)), counts
-
-
-def _own_id(name: str, known: set[str]) -> str:
-    openi = re.match(r"CXR(\d+)_", name)
-    return openi[1] if openi and name not in known else name
-
-
 def _classes(labels: pd.Series) -> list[int]:
     return [-1] if len(labels) and (labels == -1).all() else [0, 1]
 
 
-def _checked(studies: pd.DataFrame, source: str) -> pd.DataFrame:
+def check_classes(studies: pd.DataFrame, source: str, remedy: str) -> None:
+    """Refuse a split of which a part has no study of a class.
+
+    Raises:
+        InputError: naming the part and the class.
+    """
     for part in ("train", "validation", "test"):
         labels = studies["label"][studies["split"] == part]
         for c in _classes(studies["label"]):
             if not (labels == c).any():
                 raise InputError(
-                    f"{source} leaves the {part} part without any {CLASS_NAMES[c]} study: "
-                    "use more studies or other part sizes"
+                    f"{source} leaves the {part} part without any {CLASS_NAMES[c]} study: {remedy}"
                 )
-    return studies
 
 
 def _group_numbers(studies: pd.DataFrame, duplicates: Duplicates, seed: int) -> np.ndarray:
     """Number of each study's group, the unit that stays in one part; numbered in drawn order."""
     together = duplicates == "together"
     keys = studies["text"].map(normalise_text) if together else studies["study"]
-    names, group = np.unique(keys.to_numpy(dtype=str), return_inverse=True)
+    shared = [keys]
+    if together and "pixels_sha256" in studies:
+        shared.append(studies["pixels_sha256"])
+    if "patient" in studies:
+        shared.append(studies["patient"])
+    # A group bears the first of its keys, so that without pictures or patients in common the draw
+    # is that of the keys alone.
+    first = keys.groupby(_components(shared)).transform("min")
+    names, group = np.unique(first.to_numpy(dtype=str), return_inverse=True)
     return np.random.default_rng(seed).permutation(len(names))[group]
 
 
-def _test_groups(sizes: np.ndarray, classes: list[int], per_class: int) -> np.ndarray:
+def _components(shared: Sequence[pd.Series]) -> np.ndarray:
+    """Number of each study's component, joined by equal values of any of the columns."""
+    studies = len(shared[0])
+    edges, nodes = [], studies
+    for values in shared:
+        codes, found = pd.factorize(values)
+        edges.append(nodes + codes)
+        nodes += len(found)
+    ends = np.tile(np.arange(studies), len(shared)), np.concatenate(edges)
+    graph = coo_array((np.ones(len(ends[0])), ends), shape=(nodes, nodes))
+    return connected_components(graph, directed=False)[1][:studies]
+
+
+def _test_groups(
+    sizes: np.ndarray, classes: list[int], per_class: int, kept: Sequence[str]
+) -> np.ndarray:
     for c, available in zip(classes, sizes.sum(axis=0), strict=True):
         if available < per_class:
             raise InputError(
@@ -172,9 +166,8 @@ def _test_groups(sizes: np.ndarray, classes: list[int], per_class: int) -> np.nd
     target = np.full(len(classes), per_class)
     chosen = _choice_within(sizes, target)
     # Taking what fits can end one short of a target that other groups would meet.
-    return (
-        chosen if (sizes[chosen].sum(axis=0) == target).all() else _exact_choice(sizes, per_class)
-    )
+    met = (sizes[chosen].sum(axis=0) == target).all()
+    return chosen if met else _exact_choice(sizes, per_class, kept)
 
 
 def _choice_within(sizes: np.ndarray, share: np.ndarray) -> np.ndarray:
@@ -188,7 +181,7 @@ def _choice_within(sizes: np.ndarray, share: np.ndarray) -> np.ndarray:
     return chosen
 
 
-def _exact_choice(sizes: np.ndarray, per_class: int) -> np.ndarray:
+def _exact_choice(sizes: np.ndarray, per_class: int, kept: Sequence[str] = (EQUAL,)) -> np.ndarray:
     """Choose groups that sum to `per_class` in every class, the earliest first; bool [groups].
 
     A subset sum over the classes together. The sums that groups i, i+1, … can reach are the bits
@@ -211,9 +204,12 @@ def _exact_choice(sizes: np.ndarray, per_class: int) -> np.ndarray:
     target = per_class * unit
     if not everything >> target & 1:
         possible = max(n for n in range(per_class) if everything >> (n * unit) & 1)
+        split = "give a split of your own (split_csv)"
+        otherwise = split if PATIENTS in kept else "set duplicates to 'ignore'"
         raise InputError(
-            f"no {per_class} test studies per class can be drawn without parting equal reports: "
-            + (f"set test_per_class to {possible}" if possible else "set duplicates to 'ignore'")
+            f"no {per_class} test studies per class can be drawn without parting "
+            f"{' or '.join(kept)}: "
+            + (f"set test_per_class to {possible}" if possible else otherwise)
         )
     chosen = np.zeros(len(sizes), dtype=bool)
     for i, step in enumerate(steps):

@@ -1,17 +1,22 @@
 """From reports, views and images to the study table: named choices, every drop with its reason."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from cxr_mtl.base.choices import Deidentification, LabelRule, Sections
+from cxr_mtl.base.csv_files import listed, shortened
 from cxr_mtl.base.errors import check_choice
 from cxr_mtl.data.images import check_images
+from cxr_mtl.data.loaded import DROPPED_COLUMNS, Dataset, Notice, few
 from cxr_mtl.data.openi import DEIDENTIFIED, NORMAL, NOT_INDEXED, SECTIONS
 
 MASK = "[MASK]"
 REPORT_FIELDS = ["pmcid", *SECTIONS, "mesh_major", "mesh_automatic"]
+NO_WORDS = frozenset(["", "na", "nan", "nat", "nil", "none", "null"])
 COLUMNS = ["study", "image", "text", "label", *REPORT_FIELDS, "image_id"]
 
 
@@ -24,7 +29,7 @@ def select_studies(
     sections: Sections = "findings+impression",
     deidentification: Deidentification = "keep",
     progress: Callable[[int], None] | None = None,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+) -> Dataset:
     """Make one row per usable study, and keep the reason of every other.
 
     Of several frontal images the first by image id is taken; if that one is missing or unreadable
@@ -38,7 +43,7 @@ def select_studies(
         The study table (`study`, `image`, `text`, `label`, `image_sha256`, the report's fields and
         `image_id`); and the dropped studies `study`, `reason`, `detail`, where the first reason
         of `no image`, `no frontal image`, `no text`, `not indexed`, `image missing` and
-        `image unreadable` counts.
+        `image unreadable` counts. A remark names images that the reports of two studies claim.
 
     Raises:
         InputError: a choice is unknown.
@@ -52,7 +57,7 @@ def select_studies(
         image_id = min(frontal.intersection(report["image_ids"]), default=None)
         text = report_text(report["findings"], report["impression"], sections, deidentification)
         label = label_of(report["mesh_major"], label_rule)
-        reason = _reason(report["image_ids"], image_id, text, label)
+        reason = _reason(report, image_id, text, label)
         if reason:
             dropped.append((report["study"], *reason))
             continue
@@ -60,22 +65,44 @@ def select_studies(
         rows.append(report | {"image": image, "text": text, "label": label, "image_id": image_id})
     studies = pd.DataFrame(rows, columns=COLUMNS).astype({"label": "int64"})
     studies, bad_images = check_images(studies, progress)
-    unusable = pd.DataFrame(dropped, columns=["study", "reason", "detail"])
-    return studies, pd.concat([unusable, bad_images], ignore_index=True)
+    unusable = pd.DataFrame(dropped, columns=DROPPED_COLUMNS)
+    return Dataset(
+        studies,
+        pd.concat([unusable, bad_images], ignore_index=True),
+        reports,
+        _images_claimed_twice(reports),
+    )
 
 
 def _reason(
-    image_ids: list[str], frontal: str | None, text: str, label: int | None
+    report: Mapping[str, Any], frontal: str | None, text: str, label: int | None
 ) -> tuple[str, str] | None:
-    if not image_ids:
+    if not report["image_ids"]:
         return "no image", "the report references none"
     if frontal is None:
-        return "no frontal image", f"none of {', '.join(image_ids)} is known to be frontal"
+        images = ", ".join(report["image_ids"])
+        return "no frontal image", f"none of {images} is known to be frontal"
     if not text:
-        return "no text", "neither findings nor impression"
+        written = f"{report['findings']} {report['impression']}".strip()
+        said = f"only {shortened(written)}, which says nothing"
+        return "no text", said if written else "neither findings nor impression"
     if label is None:
         return "not indexed", "no MeSH heading says normal or abnormal"
     return None
+
+
+def _images_claimed_twice(reports: pd.DataFrame) -> tuple[Notice, ...]:
+    claims = reports[["study", "image_ids"]].explode("image_ids").dropna().drop_duplicates()
+    claimed = claims[claims["image_ids"].duplicated(keep=False)]
+    if claimed.empty:
+        return ()
+    images = list(claimed["image_ids"].unique())
+    studies = claimed["study"][claimed["image_ids"] == images[0]]
+    sentence = (
+        f"images that the reports of several studies name: {len(images):,} ({few(images)}; the "
+        f"first by studies {listed(list(studies))})"
+    )
+    return (Notice("images of several studies", sentence, len(images)),)
 
 
 def label_of(mesh_major: list[str], rule: LabelRule) -> int | None:
@@ -98,13 +125,23 @@ def report_text(
     """Text of a report: the sections named, or the other one where the one named is missing.
 
     `XXXX`, which stands where the collection removed a word, is kept, replaced by "[MASK]", or
-    removed. A report of nothing but `XXXX` has no text.
+    removed. A report that `says_nothing` has no text.
     """
     if sections == "findings+impression":
         text = f"{findings} {impression}".strip()
     else:
         text = (findings or impression) if sections == "findings" else (impression or findings)
-    if not text.replace(DEIDENTIFIED, "").strip(" .,"):
+    if says_nothing(text):
         return ""
     replacement = {"keep": DEIDENTIFIED, "mask": MASK, "remove": ""}[deidentification]
     return " ".join(text.replace(DEIDENTIFIED, replacement).split())
+
+
+def says_nothing(text: str) -> bool:
+    """Whether a text holds no word but such as stand for a missing value or a removed word.
+
+    These are `nan`, `none`, `null`, `na`, `n/a`, `nil`, `<NA>` and the like, in any case, and
+    `XXXX`; signs, blanks and characters of no width are no words.
+    """
+    words = ("".join(filter(str.isalnum, word)).casefold() for word in text.split())
+    return all(word in NO_WORDS or re.fullmatch("x{4,}", word) for word in words)

@@ -5,8 +5,9 @@ from pathlib import Path
 import pandas as pd
 
 from cxr_mtl.base.choices import ViewSource
+from cxr_mtl.base.csv_files import read_csv
 from cxr_mtl.base.errors import InputError, check_choice
-from cxr_mtl.base.files import read_csv
+from cxr_mtl.data.loaded import Notice, few
 from cxr_mtl.data.openi import installed_file
 
 # A PA and an AP radiograph are both frontal; the source's own word stays in the column `tag`.
@@ -82,6 +83,22 @@ def _as_in_report(image_ids: pd.Series) -> pd.Series:
 def _views(image_ids: pd.Series, tags: pd.Series) -> pd.DataFrame:
     views = pd.DataFrame({"image_id": image_ids, "view": tags.map(VIEW_OF_TAG), "tag": tags})
     return views.dropna().reset_index(drop=True)
+
+
+def unmatched_projections(reports: pd.DataFrame, views: pd.DataFrame, path: Path) -> list[Notice]:
+    """Remarks on images that a CSV of projections has and no report, and the reverse."""
+    in_reports = reports["image_ids"].explode().dropna().unique()
+    unknown = views["image_id"][~views["image_id"].isin(in_reports)].tolist()
+    missing = sorted(set(in_reports) - set(views["image_id"]))
+    remarks = []
+    for about, images, words in (
+        ("projections of no report", unknown, "images of {} that stand in no report"),
+        ("images without projection", missing, "images of reports without projection in {}"),
+    ):
+        if images:
+            sentence = f"{words.format(Path(path).name)}: {len(images):,} ({few(images)})"
+            remarks.append(Notice(about, sentence, len(images)))
+    return remarks
 
 
 def view_counts(reports: pd.DataFrame, views: pd.DataFrame) -> dict[str, int]:

@@ -17,6 +17,7 @@ from PIL import Image
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.files import write_beside
 from cxr_mtl.data.images import read_image
+from cxr_mtl.data.sources import source_of
 from cxr_mtl.evidence.result_display import readable
 from cxr_mtl.explorer.web_runtime import assignment
 from cxr_mtl.retrieval.embeddings import Pair
@@ -25,28 +26,6 @@ from cxr_mtl.retrieval.index import Vectors, normalised
 FORMAT = 1
 THUMBNAIL, JPEG_QUALITY = 112, 80
 DATA, SHEET, TOWER = "data.js", "thumbnails.jpg", "text_tower.js"
-
-_OPENI = (
-    "the Indiana University chest X-ray collection (Open-I), Demner-Fushman et al. 2016, "
-    "doi:10.1093/jamia/ocv080"
-)
-_BY_NC_ND = {
-    "licence": "CC BY-NC-ND 4.0",
-    "licenceUrl": "https://creativecommons.org/licenses/by-nc-nd/4.0/",
-}
-SOURCES = {
-    "phantom": {
-        "attribution": f"Reports: {_OPENI}. Images: phantoms drawn from their index terms.",
-        **_BY_NC_ND,
-    },
-    "openi": {"attribution": f"Reports and images: {_OPENI}.", **_BY_NC_ND},
-    "pairs": {
-        "attribution": "Reports and images: the pairs that were given to this run.",
-        "licence": "",
-        "licenceUrl": "",
-    },
-}
-"""Whose the reports and images of each dataset are, and under which licence."""
 
 
 def study_entries(test: pd.DataFrame) -> list[dict[str, Any]]:
@@ -142,13 +121,16 @@ def write_bundle(
         examples: entries of `text_tower_onnx.typed_examples`.
 
     Raises:
-        InputError: an image cannot be read, or the disk is full.
+        InputError: the data set is unknown, an image cannot be read, or the disk is full.
     """
+    source = source_of(dataset)
     data = {
         "version": FORMAT,
         "run": run,
         "dataset": dataset,
-        **SOURCES[dataset],
+        "attribution": source.attribution,
+        "licence": source.licence,
+        "licenceUrl": source.licence_url,
         "labels": ["normal", "abnormal"],
         "studies": study_entries(test),
         "thumbnails": {"file": SHEET, "size": THUMBNAIL, "columns": sheet_columns(len(test))},

@@ -8,16 +8,10 @@ from datetime import datetime
 from babel.dates import format_date
 
 from cxr_mtl.base.table_text import markdown_table
+from cxr_mtl.data.sources import SOURCES
 from cxr_mtl.runs.freshness import StageState
 from cxr_mtl.runs.manifest import Git, Hardware, Record
 from cxr_mtl.runs.stages import Chapter, producer
-
-DATA_SETS = {
-    "phantom": "Open-I reports, drawn phantoms as images",
-    "openi": "Open-I reports and radiographs",
-    "pairs": "pairs of a CSV",
-}
-"""What the parameter `dataset` means, for readers."""
 
 _STUDIES = "studies.parquet"
 _DIGITS = 12
@@ -182,7 +176,7 @@ def _parameter(records: Iterable[Record], name: str) -> str:
 
 def _data_set(records: Sequence[Record]) -> str:
     name = _parameter(records, "dataset")
-    return DATA_SETS.get(name, name)
+    return SOURCES[name].title if name in SOURCES else name
 
 
 def _models(records: Sequence[Record]) -> str:

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cxr_mtl.base.csv_files import read_csv
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.base.files import read_csv
 from cxr_mtl.retrieval.relevance import Relevance
 
 OBSERVATIONS = (

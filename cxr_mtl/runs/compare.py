@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import pandas as pd
 from rich.table import Table
 
+from cxr_mtl.base.csv_files import read_csv
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.base.files import read_csv, read_json
+from cxr_mtl.base.files import read_json
 from cxr_mtl.base.records import NOTICE, Key, number_key
 from cxr_mtl.base.table_text import NUMBER, TEXT, html_page, html_row, html_table
 from cxr_mtl.evidence.significance import seed_band

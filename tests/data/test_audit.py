@@ -7,6 +7,7 @@ from cxr_mtl.base.errors import InputError
 from cxr_mtl.data.audit import (
     count_records,
     counts_table,
+    duplicate_pictures,
     duplicate_reports,
     evidence_counts,
     label_and_impression,
@@ -33,7 +34,10 @@ ROWS = [
 @pytest.fixture
 def studies() -> pd.DataFrame:
     table = pd.DataFrame(ROWS, columns=["study", "split", "label", "findings", "impression"])
-    return table.assign(text=(table["findings"] + " " + table["impression"]).str.strip())
+    return table.assign(
+        text=(table["findings"] + " " + table["impression"]).str.strip(),
+        pixels_sha256=list("abcacddde"),
+    )
 
 
 def counts(table: pd.DataFrame) -> dict[tuple, tuple[int, int]]:
@@ -58,6 +62,18 @@ def test_duplicates_are_counted_within_and_across_the_parts(studies):
     assert found["train", "also in train"] == (0, 3)
     assert found["validation", "also in test"] == (2, 2)
     assert list(table["split"].drop_duplicates()) == ["train", "validation", "test"]
+
+
+def test_equal_pictures_are_counted_as_equal_reports_are(studies):
+    found = counts(duplicate_pictures(studies))
+    assert {key[1]: value for key, value in found.items() if key[0] == "test"} == {
+        "also in train": (0, 4),
+        "also in validation": (0, 4),
+        "also in test": (3, 4),
+        "distinct pictures": (2, 4),
+        "largest group": (3, 4),
+    }
+    assert found["train", "also in validation"] == (2, 3)
 
 
 def test_the_duplicates_agree_with_those_of_the_splits(studies):
@@ -122,14 +138,15 @@ def test_counts_are_whole_and_shares_are_their_quotients(studies, count):
 
 def test_all_counts_come_with_labels_in_words(studies):
     found = evidence_counts(studies, {0: "normal", 1: "abnormal"})
-    assert list(found) == ["duplicates", "impression", "missing"]
+    assert list(found) == ["duplicates", "pictures", "impression", "missing"]
     assert counts(found["impression"])["abnormal", "no acute"] == (1, 4)
     assert counts(found["missing"])["train", "normal", "no findings"] == (1, 2)
 
 
 def test_reports_without_sections_have_their_duplicates_counted_alone(studies):
     pairs = studies.drop(columns=["findings", "impression"])
-    assert list(evidence_counts(pairs, {0: "normal", 1: "abnormal"})) == ["duplicates"]
+    kinds = ["duplicates", "pictures"]
+    assert list(evidence_counts(pairs, {0: "normal", 1: "abnormal"})) == kinds
 
 
 def test_a_table_of_counts_keeps_their_order_and_shows_their_shares(studies):

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from PIL import Image
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.data.dataset import load_dataset
+from cxr_mtl.data.dataset import assign_parts, load_dataset
+from cxr_mtl.data.loaded import loading_records
 
 
 def openi_folder(tmp_path: Path, image_ids: list[str]) -> Path:
@@ -15,6 +17,13 @@ def openi_folder(tmp_path: Path, image_ids: list[str]) -> Path:
     for image_id in image_ids:
         Image.new("L", (4, 4), 99).save(folder / "NLMCXR_png" / f"{image_id}.png")
     return folder
+
+
+def report(uid: str, image: str) -> str:
+    return (
+        f'<eCitation><uId id="CXR{uid}"/><AbstractText Label="FINDINGS">Clear.</AbstractText>'
+        f'<MeSH><major>normal</major></MeSH><parentImage id="{image}"/></eCitation>'
+    )
 
 
 def test_openi_takes_the_installed_reports_and_the_folders_images(tmp_path):
@@ -28,12 +37,8 @@ def test_openi_takes_the_installed_reports_and_the_folders_images(tmp_path):
 def test_openi_takes_the_folders_own_reports_and_lists_unreadable_ones(tmp_path):
     folder = openi_folder(tmp_path, ["CXR9_IM-1"])
     (folder / "ecgen-radiology").mkdir()
-    report = (
-        '<eCitation><uId id="CXR9"/><AbstractText Label="FINDINGS">Clear.</AbstractText>'
-        '<MeSH><major>normal</major></MeSH><parentImage id="CXR9_IM-1"/></eCitation>'
-    )
-    (folder / "ecgen-radiology" / "9.xml").write_text(report)
-    (folder / "ecgen-radiology" / "10.xml").write_text(report[:50])
+    (folder / "ecgen-radiology" / "9.xml").write_text(report("9", "CXR9_IM-1"))
+    (folder / "ecgen-radiology" / "10.xml").write_text(report("10", "CXR9_IM-1")[:50])
     table = tmp_path / "views.csv"
     table.write_text("uid,filename,projection\n9,9_IM-1.dcm.png,Frontal\n")
     loaded = load_dataset(
@@ -71,6 +76,120 @@ def test_a_parameter_the_data_set_needs_is_named(tmp_path):
 def test_a_data_set_without_a_usable_study_says_why(tmp_path):
     (tmp_path / "pairs.csv").write_text("image,text\na.png,Clear.\nb.png,Clear.\n")
     with pytest.raises(
-        InputError, match=r"pairs\.csv has no usable study \(2 x image missing, study a for one\)"
+        InputError,
+        match=rf"pairs\.csv has no usable study \(2 x image missing; study a, for one: {tmp_path}/"
+        r"a\.png does not exist\): check its rows; paths of images are relative",
     ):
         load_dataset("pairs", csv=tmp_path / "pairs.csv")
+    folder = openi_folder(tmp_path, [])
+    with pytest.raises(InputError, match=r"image missing.*: check its images and view_source$"):
+        load_dataset("openi", folder=folder)
+
+
+def test_what_an_open_i_folder_has_twice_or_lacks_is_told(tmp_path):
+    folder = openi_folder(tmp_path, ["CXR8_IM-1", "CXR9_IM-1"])
+    (folder / "ecgen-radiology").mkdir()
+    for file, uid in (("1", "8"), ("2", "8"), ("3", "9")):
+        (folder / "ecgen-radiology" / f"{file}.xml").write_text(report(uid, "CXR8_IM-1"))
+    table = tmp_path / "views.csv"
+    table.write_text("uid,filename,projection\n8,8_IM-1.dcm.png,Frontal\n5,5_I.dcm.png,Frontal\n")
+    loaded = load_dataset("openi", folder=folder, view_source="projections", projections=table)
+    assert loaded.studies.study.tolist() == ["8", "9"]
+    assert loaded.dropped.to_dict("records") == [
+        {
+            "study": "2",
+            "reason": "report unreadable",
+            "detail": "study 8 is already in another file",
+        }
+    ]
+    assert [(notice.about, notice.count) for notice in loaded.notices] == [
+        ("dropped studies", 1),
+        ("images of several studies", 1),
+        ("projections of no report", 1),
+        ("equal pictures", 2),
+    ]
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    """24 studies of both labels, each with a picture, text and patient of its own."""
+    table = pd.DataFrame({"image": [f"{i}.png" for i in range(24)]})
+    for i, image in enumerate(table["image"]):
+        Image.new("L", (4, 4 + i)).save(tmp_path / image)
+    table["text"] = [f"Report {i}." for i in range(24)]
+    table["label"] = [i % 2 for i in range(24)]
+    return table
+
+
+def loaded(table: pd.DataFrame, tmp_path: Path):
+    table.to_csv(tmp_path / "pairs.csv", index=False)
+    return load_dataset("pairs", csv=tmp_path / "pairs.csv")
+
+
+THIRDS = ["train"] * 8 + ["validation"] * 8 + ["test"] * 8
+
+
+def test_parts_come_from_the_split_csv_else_the_column_else_a_draw(pairs, tmp_path):
+    drawn = assign_parts(loaded(pairs, tmp_path), test_per_class=3, seed=0)
+    assert drawn.studies.split.value_counts()["test"] == 6
+    assert drawn.notices == []
+    own = loaded(pairs.assign(split=THIRDS), tmp_path)
+    assert assign_parts(own, test_per_class=3, seed=0).studies.split.tolist() == THIRDS
+    split = tmp_path / "split.csv"
+    pd.DataFrame({"study": range(22), "split": THIRDS[::-1][:22]}).to_csv(split, index=False)
+    given = assign_parts(own, split_csv=split, test_per_class=3, seed=0)
+    assert given.studies.split.tolist() == THIRDS[::-1][:22]
+    assert [notice.sentence for notice in given.notices] == [
+        "studies dropped: 2 of 24 (2 x not in split); dropped.parquet lists them",
+        "the column split is not used: split.csv gives the split",
+    ]
+
+
+def test_a_patient_stays_in_one_part_and_a_given_split_that_parts_one_is_refused(pairs, tmp_path):
+    pairs["patient"] = [f"p{i // 3}" for i in range(24)]
+    drawn = assign_parts(
+        loaded(pairs, tmp_path), test_per_class=3, validation_fraction=0.4, seed=0
+    ).studies
+    assert drawn.groupby("patient").split.nunique().max() == 1
+    own = loaded(pairs.assign(split=THIRDS), tmp_path)
+    with pytest.raises(InputError, match="column split puts studies of patient 'p2' into"):
+        assign_parts(own, seed=0)
+    split = tmp_path / "split.csv"
+    pd.DataFrame({"study": range(24), "split": THIRDS}).to_csv(split, index=False)
+    with pytest.raises(InputError, match=r"split\.csv puts studies of patient 'p2' into the parts"):
+        assign_parts(own, split_csv=split, seed=0)
+
+
+def test_equal_pictures_are_told_and_kept_together_on_request(pairs, tmp_path):
+    Image.new("L", (4, 4)).save(tmp_path / "2.png", compress_level=0)
+    data = loaded(pairs, tmp_path)
+    assert [(notice.about, notice.count) for notice in data.notices] == [("equal pictures", 2)]
+    assert "2 ('0', '2', for one); duplicates=together keeps" in data.notices[0].sentence
+    for seed in range(5):
+        parts = assign_parts(data, test_per_class=3, seed=seed, duplicates="together").studies
+        assert parts.groupby("pixels_sha256").split.nunique().max() == 1
+
+
+def test_a_wish_that_a_given_split_does_not_grant_is_told(pairs, tmp_path):
+    pairs.loc[[0, 20], "text"] = "Same."
+    data = loaded(pairs.assign(split=THIRDS), tmp_path)
+    (notice,) = assign_parts(data, seed=0, duplicates="together").notices
+    assert notice.sentence == (
+        "duplicates=together is not used, for the split is given: 12.5% of its test reports stand "
+        "in another part"
+    )
+    with pytest.raises(InputError, match="duplicates='never' is no choice"):
+        assign_parts(data, seed=0, duplicates="never")
+
+
+def test_what_loading_tells_becomes_records(pairs, tmp_path):
+    pairs.loc[0, "image"] = "gone.png"
+    assert loading_records(loaded(pairs, tmp_path)) == [
+        {
+            "metric": "notice",
+            "about": "dropped studies",
+            "value": "studies dropped: 1 of 24 (1 x image missing); dropped.parquet lists them",
+        },
+        {"metric": "notice_count", "about": "dropped studies", "value": 1},
+        {"metric": "dropped_studies", "reason": "image missing", "value": 1},
+    ]

@@ -1,22 +1,26 @@
-"""Pairs: any CSV of image, text, label; what it lacks is named by line."""
+"""Pairs: any CSV of image, text, label; what it lacks is named by line, nothing is lost."""
 
+import csv
 import os
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.data.pairs import read_pairs
+from cxr_mtl.data.studies import says_nothing
 
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
     folder = tmp_path / "my data"
     (folder / "images").mkdir(parents=True)
-    for name in ("a", "b", "c"):
-        Image.new("L", (8, 8), 9).save(folder / "images" / f"{name}.png")
+    for number, name in enumerate(("a", "b", "c", "d e")):
+        Image.new("L", (8, 8 + number), 9).save(folder / "images" / f"{name}.png")
     return folder
 
 
@@ -26,18 +30,24 @@ def written(folder: Path, *lines: str) -> Path:
     return path
 
 
+def tables(path: Path, **given) -> tuple[pd.DataFrame, pd.DataFrame]:
+    loaded = read_pairs(path, **given)
+    return loaded.studies, loaded.dropped
+
+
 def test_rows_become_studies_in_the_shared_columns(folder):
     path = written(
         folder,
         "text,label,image",
         '"Clear, no effusion.",0,images/a.png',
         f'"NA\nOpacity.",1,{folder / "images" / "b.png"}',
+        " Clear. , 1.0, images/d e.png ",
     )
-    studies, dropped = read_pairs(path)
+    studies, dropped = tables(path)
     assert list(studies) == ["study", "image", "text", "label", "image_sha256", "pixels_sha256"]
-    assert studies.study.tolist() == ["a", "b"]
-    assert studies.text.tolist() == ["Clear, no effusion.", "NA Opacity."]
-    assert studies.label.tolist() == [0, 1]
+    assert studies.study.tolist() == ["a", "b", "d e"]
+    assert studies.text.tolist() == ["Clear, no effusion.", "NA Opacity.", "Clear."]
+    assert studies.label.tolist() == [0, 1, 1]
     assert studies.label.dtype == "int64"
     assert all(Path(image).is_file() for image in studies.image)
     assert len(dropped) == 0
@@ -46,35 +56,53 @@ def test_rows_become_studies_in_the_shared_columns(folder):
 def test_relative_images_are_found_from_any_current_directory(folder, monkeypatch):
     written(folder, "image,text", "images/a.png,t")
     monkeypatch.chdir(folder.parent)
-    studies, _ = read_pairs(Path("my data/pairs.csv"))
+    studies, _ = tables(Path("my data/pairs.csv"))
     assert studies.image.tolist() == ["my data/images/a.png"]
 
 
 def test_without_a_label_column_every_label_is_minus_one(folder):
-    studies, _ = read_pairs(written(folder, "image,text", "images/a.png,t", "images/b.png,t"))
+    studies, _ = tables(written(folder, "image,text", "images/a.png,t", "images/b.png,t"))
     assert studies.label.tolist() == [-1, -1]
 
 
 def test_a_study_column_gives_the_ids(folder):
-    lines = ["study,image,text,label", "p1,images/a.png,t,0", "p2,images/a.png,u,1"]
-    studies, _ = read_pairs(written(folder, *lines))
+    lines = ["study,image,text,label", "p1,images/a.png,t,0", " p2,images/a.png,u,0"]
+    studies, _ = tables(written(folder, *lines))
     assert studies.study.tolist() == ["p1", "p2"]
+
+
+def test_split_and_patient_are_read_under_any_name_of_the_patient(folder):
+    lines = ["image,text,split,patient,pid", "images/a.png,t,Val,x, 7", "images/b.png,u,test,y,7"]
+    studies, _ = tables(written(folder, *lines))
+    assert studies.split.tolist() == ["validation", "test"]
+    assert studies.patient.tolist() == ["x", "y"]
+    studies, _ = tables(written(folder, *lines), patient_column="pid")
+    assert studies.patient.tolist() == ["7", "7"]
+    with pytest.raises(InputError, match=r"'who' is no column of .*: it has 'image'"):
+        read_pairs(written(folder, *lines), patient_column="who")
 
 
 def test_unusable_rows_are_dropped_with_their_reason(folder):
     (folder / "images" / "bad.png").write_bytes(b"no image")
     lines = ["image,text,label", "images/a.png,t,0", "images/gone.png,t,1", "images/bad.png,t,1"]
-    studies, dropped = read_pairs(written(folder, *lines, "images/b.png,  ,0"))
-    assert studies.study.tolist() == ["a"]
-    assert dropped.set_index("study").reason.to_dict() == {
+    lines += ["images/b.png,  ,0", "images/c.png,XXXX XXXX.,0"]
+    loaded = read_pairs(written(folder, *lines))
+    assert loaded.studies.study.tolist() == ["a"]
+    assert loaded.dropped.set_index("study").reason.to_dict() == {
         "b": "no text",
+        "c": "no text",
         "gone": "image missing",
         "bad": "image unreadable",
     }
-    details = dropped.set_index("study").detail
-    assert "line 5" in details["b"]
-    assert "gone.png" in details["gone"]
+    details = loaded.dropped.set_index("study").detail
+    assert details["b"].endswith("pairs.csv, line 5, has the text '  ', which says nothing")
+    assert details["c"].endswith("line 6, has the text 'XXXX XXXX.', which says nothing")
+    assert str(folder / "images" / "gone.png") in details["gone"]
     assert "bad.png" in details["bad"]
+    assert loaded.notices[0].sentence == (
+        "studies dropped: 4 of 5 (2 x no text, 1 x image missing, 1 x image unreadable); "
+        "dropped.parquet lists them"
+    )
 
 
 @pytest.mark.parametrize(
@@ -82,14 +110,39 @@ def test_unusable_rows_are_dropped_with_their_reason(folder):
     [
         (["image,label", "images/a.png,0"], "lacks the column text: its first line"),
         (["picture,caption", "images/a.png,t"], "lacks the columns image and text: its first line"),
+        (["images/a.png,t,0"], "reads 'images/a.png,t,0'; if it has no header, add one"),
+        (["Image,Text", "images/a.png,t"], "did you mean image and text"),
+        (["image,text, Label", "images/a.png,t,0"], "names ' Label' .* did you mean label"),
         (["image,text,label"], "no rows"),
         (["image,text,label", "images/a.png,t,0", "images/b.png,t,2"], "line 3, has the label '2'"),
         (["image,text,label", "images/a.png,t,"], "line 2, has the label ''"),
-        (["image,text,label", "images/a.png,t,abnormal"], "label 'abnormal'"),
-        (["image,text", "images/a.png,t", "other/a.png,t"], "line 3, repeats the study id 'a'"),
+        (["image,text,label", "images/a.png,t,abnormal"], r"label 'abnormal': write 0 \(normal\)"),
+        (["image,text,label", "images/a.png,t,True"], "label 'True'"),
+        (["image,text,label", "images/a.png,t,-1"], "label '-1'"),
+        (["image,text", "images/a.png,t", "other/a.png,t"], "line 3, repeats the study id 'a' of"),
+        (
+            ["image,text", "images/a.png,t", "images/a.png,u"],
+            "line 3, repeats the study id 'a' and the image of line 2: delete one of them, or",
+        ),
         (["image,text", ",t"], "line 2, names no image"),
-        (["study,image,text", ",images/a.png,t"], "line 2, names no image or study"),
+        (["image,text", "NaN,t"], "line 2, names no image .'NaN'."),
+        (["study,image,text", ",images/a.png,t"], "line 2, names no study"),
         (["image,text", "images/a.png,t,u"], "line 2, has 3 fields"),
+        (["image,text,split", "images/a.png,t,dev"], "line 2, names the part 'dev': write one of"),
+        (["image,text,split", "images/a.png,t,"], "line 2, names the part '': write one of"),
+        (["image,text,patient", "images/a.png,t, "], "line 2, names no patient"),
+        (["image,text,patient", "images/a.png,t,nan"], "line 2, names no patient .'nan'."),
+        (["image,text", "https://x.org/a.png,t"], "line 2, names the image by an address"),
+        (["image,text", "s3://x/a.png,t"], "line 2, names the image by an address"),
+        (["image,text", "\"['a.png', 'b.png']\",t"], "line 2, names several images, or a list"),
+        (["image,text", "['images/a.png'],t"], "line 2, names several images, or a list"),
+        (["image,text", "images/a.png;images/b.png,t"], "line 2, names several images"),
+        (["image,text", "images/a.png | images/b.png,t"], "line 2, names several images"),
+        (["image,text", "images/a.png images/b.png,t"], "line 2, names several images"),
+        (["image,text", "images\\a.png,t"], "line 2, names the image with backslashes"),
+        (["image,text", "C:\\films\\a.png,t"], "line 2, names the image by a path of Windows"),
+        (["image,text", "d:/films/a.png,t"], "line 2, names the image by a path of Windows"),
+        (["image,text", "~/a.png,t"], "line 2, names the image by '~/a.png': write out the folder"),
     ],
 )
 def test_a_bad_csv_is_refused(folder, lines, message):
@@ -97,11 +150,106 @@ def test_a_bad_csv_is_refused(folder, lines, message):
         read_pairs(written(folder, *lines))
 
 
+@pytest.mark.parametrize("name", ["a;b.png", "c\\d.png", "~x.png", "[1].png", "1.png 2.png", "NA"])
+def test_a_file_may_bear_any_name(folder, name):
+    Image.new("L", (8, 8)).save(folder / name, format="PNG")
+    studies, dropped = tables(written(folder, "image,text", f"{name},t"))
+    assert (len(studies), len(dropped)) == (1, 0)
+
+
 def test_a_csv_in_another_encoding_is_refused(folder):
     path = folder / "pairs.csv"
     path.write_bytes("image,text\nimages/a.png,œdème\n".encode("cp1252"))
-    with pytest.raises(InputError, match="not UTF-8"):
+    with pytest.raises(InputError, match="line 2, is not UTF-8"):
         read_pairs(path)
+
+
+@pytest.mark.parametrize(
+    ("header", "rows"),
+    [
+        ("image,text,label", ['images/a.png,"clear lungs,0', 'images/b.png,small effusion",1']),
+        ("image,text,label", ['x.PNG,"clear,0', 'y.PNG,opacity,1', 'z.PNG,small effusion",1']),
+        ("text,label,image", ['"clear lungs,0,images/a.png', 'small effusion",1,images/b.png']),
+        ("label,text,image", ['0,"clear lungs,images/a.png', '1,effusion",images/b.png']),
+        ("image,text", ['images/a.png,"clear lungs', 'images/d e.png,small effusion"']),
+        ("image,text", ['images/a.png,"clear lungs', '', '""images/b.png"",effusion"']),
+        ("image,text,note", ['images/a.png,clear,"x', 'images/b.png,effusion,y"']),
+    ],
+)  # fmt: skip
+def test_a_row_that_stray_quotes_put_into_another_is_refused(folder, header, rows):
+    with pytest.raises(InputError, match=r"pairs\.csv, line 2, holds another row in its (text|no)"):
+        read_pairs(written(folder, header, *rows))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FINDINGS: clear,\nno effusion, no pneumothorax.\n\nIMPRESSION: normal.",
+        'The nodule is 2,1\ncm wide, so ""large"", as said.',
+        "Compare the film\nof 1999, see a.png, left",
+        "1,0\n0,1",
+        "a,b,c\nd,e,f\ng,h",
+    ],
+)
+@pytest.mark.parametrize("header", ["image,text,label", "text,label,image"])
+def test_a_report_of_several_lines_is_kept(folder, text, header):
+    values = {"image": "images/a.png", "text": f'"{text}"', "label": "0"}
+    path = written(folder, header, ",".join(values[name] for name in header.split(",")))
+    studies, dropped = tables(path)
+    assert studies.text.tolist() == [" ".join(text.replace('""', '"').split())]
+    assert len(dropped) == 0
+
+
+TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1)
+
+
+@settings(
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(texts=st.lists(TEXT | st.text('a,"\n\r'), min_size=3, max_size=3), data=st.data())
+def test_no_text_is_changed_and_no_row_lost_by_one_quote(folder, texts, data):
+    rows = [(f"images/{name}.png", text, "0") for name, text in zip("abc", texts, strict=True)]
+    path = folder / "written.csv"
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("image", "text", "label"), *rows])
+    studies, dropped = tables(path)
+    kept = [" ".join(text.split()) for text in texts if not says_nothing(text)]
+    assert studies.text.tolist() == kept
+    assert len(studies) + len(dropped) == 3
+
+    whole = path.read_bytes().decode()
+    place = data.draw(st.integers(0, len(whole) - 1))
+    path.write_bytes((whole[:place] + '"' + whole[place:]).encode())
+    with pytest.raises(InputError):
+        read_pairs(path)
+
+
+def test_one_picture_under_two_labels_is_refused_however_it_is_kept(folder):
+    with Image.open(folder / "images" / "a.png") as image:
+        image.save(folder / "images" / "same.bmp")
+    lines = ["image,text,label", "images/b.png,t,0", "images/a.png,t,0", "images/same.bmp,u,1"]
+    with pytest.raises(InputError, match=r"lines 3 and 4, show the same picture .studies 'a' and"):
+        read_pairs(written(folder, *lines))
+    unlabelled = [line.rsplit(",", 1)[0] for line in lines]
+    assert len(read_pairs(written(folder, *unlabelled)).studies) == 3
+
+
+def test_a_row_that_repeats_another_is_told(folder):
+    rows = ["1,images/a.png,Clear.", "2,images/b.png,x", "3,images/a.png,CLEAR."]
+    (remark,) = read_pairs(written(folder, "study,image,text", *rows)).remarks
+    assert (remark.about, remark.count) == ("repeated rows", 1)
+    assert "both picture and text of another: 1 (lines 2 and 4, for one)" in remark.sentence
+
+
+def test_columns_that_are_not_used_are_named_with_what_they_may_mean(folder):
+    lines = ["image,text,labels,patient_id,age", "images/a.png,t,0,7,60"]
+    (remark,) = read_pairs(written(folder, *lines)).remarks
+    assert remark == (
+        "columns not used",
+        "columns of pairs.csv that are not used: 'labels' (did you mean label?), 'patient_id' "
+        "(did you mean patient? Name it by -p patient_column=patient_id), 'age'",
+        3,
+    )
 
 
 @pytest.mark.skipif("CXR_MTL_TEST_DATA" not in os.environ, reason="CXR_MTL_TEST_DATA is not set")
@@ -111,7 +259,7 @@ def test_real_radiographs_with_captions_are_read(tmp_path):
     assert (len(table), table.label.sum()) == (3516, 1021)
     first = table.head(300).assign(image=[str(source / image) for image in table.image.head(300)])
     first.to_csv(tmp_path / "captions.csv", index=False)
-    studies, dropped = read_pairs(tmp_path / "captions.csv")
+    studies, dropped = tables(tmp_path / "captions.csv")
     assert (len(studies), len(dropped)) == (300, 0)
     assert studies.label.tolist() == table.label.head(300).tolist()
     assert studies.study.is_unique

@@ -1,8 +1,6 @@
 """Splits: exact sizes, no study and no duplicate in two parts, bad CSVs refused."""
 
 import itertools
-import os
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,9 +12,7 @@ from cxr_mtl.data.splits import (
     duplicate_ceiling,
     duplicates_across_parts,
     normalise_text,
-    read_split,
     split_studies,
-    write_split,
 )
 
 
@@ -141,49 +137,54 @@ def test_values_out_of_range_are_refused(per_class, fraction):
         split_studies(table(50, 50), test_per_class=per_class, validation_fraction=fraction, seed=0)
 
 
-def test_a_written_split_is_read_back(tmp_path):
-    studies = split_studies(table(30, 40), test_per_class=5, seed=0)
-    write_split(tmp_path / "split.csv", studies)
-    again, counts = read_split(tmp_path / "split.csv", studies.drop(columns="split"))
-    pd.testing.assert_frame_equal(again, studies)
-    assert counts == {"only_in_split": 0, "only_in_studies": 0}
+def linked(rng: np.random.Generator, n: int) -> pd.DataFrame:
+    """Studies of which some share a text, a picture or a patient."""
+    return pd.DataFrame(
+        {
+            "study": [f"s{i}" for i in range(n)],
+            "text": [f"text {i}" for i in rng.integers(0, 4 * n, n)],
+            "pixels_sha256": [f"{i}" for i in rng.integers(0, 4 * n, n)],
+            "patient": [f"p{i}" for i in rng.integers(0, 4 * n, n)],
+            "label": rng.integers(0, 2, n),
+        }
+    )
 
 
-def published(tmp_path, *rows: str) -> Path:
-    path = tmp_path / "published.csv"
-    path.write_text("study,split\n" + "\n".join(rows) + "\n")
-    return path
+@pytest.mark.parametrize("seed", range(5))
+def test_what_shares_text_picture_or_patient_stays_together_along_every_chain(seed):
+    studies = linked(np.random.default_rng(seed), 60)
+    parts = split_studies(
+        studies, test_per_class=10, validation_fraction=0.3, seed=seed, duplicates="together"
+    )
+    for column in ("text", "pixels_sha256", "patient"):
+        assert parts.groupby(column).split.nunique().max() == 1
+    assert parts.split.value_counts()["test"] == 20
+    patients = split_studies(studies, test_per_class=10, validation_fraction=0.3, seed=seed)
+    assert patients.groupby("patient").split.nunique().max() == 1
+    assert patients.groupby(["text", "pixels_sha256"]).split.nunique().max() == 1
 
 
-GOOD = ["0,train", "3,train", "1,val", "CXR4_IM-0001-1001,validation", "2,test", "5,test"]
+def test_pictures_and_patients_of_their_own_do_not_change_the_draw():
+    studies = table(40, 60, [f"text {i % 70}" for i in range(100)])
+    alone = studies.assign(
+        pixels_sha256=studies.study.map(hash).astype(str), patient=studies.study[::-1].to_numpy()
+    )
+    for duplicates in ("ignore", "together"):
+        first, second = (
+            split_studies(one, test_per_class=9, seed=3, duplicates=duplicates)
+            for one in (studies, alone)
+        )
+        assert first.split.tolist() == second.split.tolist()
 
 
-def test_a_published_split_gives_its_parts_and_counts_the_rest(tmp_path):
-    rows = [*GOOD, "CXR99_IM-0001,train"]
-    studies, counts = read_split(published(tmp_path, *rows), table(3, 4))
-    assert dict(zip(studies.study, studies.split, strict=True)) == {
-        "0": "train",
-        "1": "validation",
-        "2": "test",
-        "3": "train",
-        "4": "validation",
-        "5": "test",
-    }
-    assert counts == {"only_in_split": 1, "only_in_studies": 1}
-
-
-@pytest.mark.parametrize(
-    ("rows", "message"),
-    [
-        ([*GOOD, "CXR3_IM-1,test"], "line 8, puts study 3 in two parts"),
-        ([*GOOD, "6,dev"], "line 8, names the part 'dev'"),
-        (GOOD[:-1], "test part without any abnormal"),
-        (["x,train"], "train part without any normal"),
-    ],
-)
-def test_a_bad_split_is_refused(tmp_path, rows, message):
-    with pytest.raises(InputError, match=message):
-        read_split(published(tmp_path, *rows), table(3, 4))
+def test_patients_that_allow_no_exact_test_set_are_named():
+    studies = table(5, 5).assign(patient="one")
+    with pytest.raises(InputError, match=r"parting studies of one patient: give a split of your"):
+        split_studies(studies, test_per_class=2, seed=0)
+    with pytest.raises(InputError, match=r"parting equal reports or pictures: set dup"):
+        split_studies(
+            table(5, 5).assign(pixels_sha256="x"), test_per_class=2, seed=0, duplicates="together"
+        )
 
 
 def test_the_duplicate_ceiling_is_the_expected_accuracy_of_a_random_tie_break():
@@ -192,15 +193,3 @@ def test_the_duplicate_ceiling_is_the_expected_accuracy_of_a_random_tie_break():
     assert duplicate_ceiling(texts) == pytest.approx(np.mean([1 / sum(row) for row in same]))
     with pytest.raises(InputError, match="no text"):
         duplicate_ceiling([])
-
-
-@pytest.mark.skipif("CXR_MTL_TEST_DATA" not in os.environ, reason="CXR_MTL_TEST_DATA is not set")
-def test_the_published_r2gen_split_is_read():
-    path = Path(os.environ["CXR_MTL_TEST_DATA"]) / "splits" / "r2gen.csv"
-    names = pd.read_csv(path).study
-    uids = names.str.extract(r"^CXR(\d+)_")[0]
-    studies = pd.DataFrame({"study": [*uids[5:], "9999"], "text": "t"})
-    studies["label"] = np.arange(len(studies)) % 2
-    parts, counts = read_split(path, studies)
-    assert counts == {"only_in_split": 5, "only_in_studies": 1}
-    assert parts.split.value_counts().to_dict() == {"train": 2064, "test": 590, "validation": 296}

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from cxr_mtl.data.openi import read_reports
-from cxr_mtl.data.studies import label_of, report_text, select_studies
+from cxr_mtl.data.studies import label_of, report_text, says_nothing, select_studies
 from cxr_mtl.data.views import read_views
 
 
@@ -28,13 +28,18 @@ def folder(tmp_path) -> Path:
     return folder
 
 
+def tables(reports: pd.DataFrame, views: pd.DataFrame, folder: Path, **choices):
+    loaded = select_studies(reports, views, folder, **choices)
+    return loaded.studies, loaded.dropped
+
+
 def select(reports: list[dict], folder: Path, frontal: list[str], **choices):
     for image_id in frontal:
         path = folder / f"{image_id}.png"
         if not path.exists():
             Image.new("L", (4, 4), 50).save(path)
     views = pd.DataFrame({"image_id": frontal, "view": "frontal", "tag": "PA"})
-    return select_studies(pd.DataFrame(reports), views, folder, **choices)
+    return tables(pd.DataFrame(reports), views, folder, **choices)
 
 
 def test_a_usable_study_becomes_one_row_in_the_shared_columns(folder):
@@ -60,7 +65,7 @@ def test_of_several_frontal_images_the_first_by_id_is_taken(folder):
 
 def test_a_lateral_never_replaces_a_missing_frontal(folder):
     views = pd.DataFrame({"image_id": ["CXR1_A"], "view": ["lateral"], "tag": ["LL"]})
-    studies, dropped = select_studies(pd.DataFrame([report("1")]), views, folder)
+    studies, dropped = tables(pd.DataFrame([report("1")]), views, folder)
     assert len(studies) == 0
     assert dropped.to_dict("records") == [
         {
@@ -100,7 +105,7 @@ def test_a_missing_file_is_dropped_even_if_another_frontal_exists(folder):
     Image.new("L", (4, 4)).save(folder / "CXR1_B.png")
     views = pd.DataFrame({"image_id": ["CXR1_A", "CXR1_B"], "view": "frontal", "tag": "PA"})
     reports = pd.DataFrame([report("1", image_ids=["CXR1_A", "CXR1_B"])])
-    studies, dropped = select_studies(reports, views, folder)
+    studies, dropped = tables(reports, views, folder)
     assert len(studies) == 0
     assert dropped.reason.tolist() == ["image missing"]
 
@@ -155,6 +160,52 @@ def test_a_report_of_nothing_but_removed_words_has_no_text(policy):
     assert report_text("XXXX XXXX.", "", "findings+impression", policy) == ""
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", " \t\n", "nan", "NaN", "None", "none.", "NULL", "NA", "n/a", "N.A.", "<NA>", "#N/A",
+        "nil", "nan nan", ".", "-", "—", "...", "___", "[]", "XXXX XXXX.", "xxxx", "XXXX. None.",
+        "\u200b", "\ufeff \u200d", "\u00a0",
+    ],
+)  # fmt: skip
+def test_what_stands_for_no_text_says_nothing(text):
+    assert says_nothing(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Normal.", "None of the above", "No.", "N", "Nancy", "nonnull", "NAD", "XXXX clear.", "正常",
+     "Нет", "ok", "0", "1/2", "Annan", "Clear.\u200b"],
+)  # fmt: skip
+def test_a_short_text_says_something(text):
+    assert not says_nothing(text)
+
+
+def test_a_text_that_says_nothing_is_dropped_and_shown(folder):
+    silent = report("1", findings="XXXX XXXX.", impression="None.")
+    studies, dropped = select([silent, report("2", impression="")], folder, ["CXR1_A", "CXR2_A"])
+    assert studies.study.tolist() == ["2"]
+    assert dropped.detail.tolist() == ["only 'XXXX XXXX. None.', which says nothing"]
+
+
+def test_an_image_that_two_reports_name_is_told(folder):
+    reports = [
+        report("1", image_ids=["CXR1_A", "CXR1_A"]),
+        report("2", image_ids=["CXR2_A", "CXR1_A"]),
+    ]
+    views = pd.DataFrame({"image_id": ["CXR1_A", "CXR2_A"], "view": "frontal", "tag": "PA"})
+    for image_id in ("CXR1_A", "CXR2_A"):
+        Image.new("L", (4, 4)).save(folder / f"{image_id}.png")
+    remarks = select_studies(pd.DataFrame(reports), views, folder).remarks
+    assert [(about, count) for about, _, count in remarks] == [("images of several studies", 1)]
+    assert "('CXR1_A'; the first by studies 1 and 2)" in remarks[0].sentence
+
+
+def test_no_image_of_the_real_archive_is_named_by_two_reports(reports, folder):
+    none = pd.DataFrame(columns=["image_id", "view", "tag"])
+    assert select_studies(reports, none, folder).remarks == ()
+
+
 @pytest.fixture(scope="module")
 def reports() -> pd.DataFrame:
     return read_reports()[0]
@@ -177,7 +228,7 @@ def test_the_label_rules_over_the_real_archive(reports):
 def test_real_images_of_the_real_archive_are_selected(reports):
     folder = Path(os.environ["CXR_MTL_TEST_DATA"]) / "openi-samples"
     views = read_views("projections", folder / "indiana_projections.csv")
-    studies, dropped = select_studies(reports, views, folder / "images")
+    studies, dropped = tables(reports, views, folder / "images")
     assert studies.set_index("study").image_id.to_dict() == {
         "25": "CXR25_IM-1024-2001",
         "54": "CXR54_IM-2145-1001",

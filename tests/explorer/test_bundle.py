@@ -12,7 +12,6 @@ from PIL import Image
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.explorer import bundle as explorer_data
 from cxr_mtl.explorer.bundle import (
-    SOURCES,
     base64_of,
     model_entry,
     study_entries,
@@ -120,7 +119,11 @@ def test_the_data_name_their_source_and_licence(three):
     assert "Demner-Fushman" in data["attribution"]
     assert "phantoms" in data["attribution"]
     assert data["licence"] == "CC BY-NC-ND 4.0"
-    assert set(SOURCES) == {"phantom", "openi", "pairs"}
+
+
+def test_an_unknown_data_set_is_refused_before_anything_is_written(three):
+    with pytest.raises(InputError, match="dataset='mine' is no choice: write one of phantom"):
+        bundle(three, dataset="mine")
 
 
 def test_a_bundle_lists_the_sizes_of_its_files(three):

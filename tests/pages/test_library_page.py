@@ -13,7 +13,7 @@ from lxml import html
 from sphinx.application import Sphinx
 
 from cxr_mtl.base import InputError
-from cxr_mtl.data.dataset import DatasetName
+from cxr_mtl.data.sources import DatasetName
 from cxr_mtl.models.backbones import Backbone
 from cxr_mtl.pages import write_teaching_notebooks
 from cxr_mtl.pages.library_page import docstring_text, library_types, types_text, used_in
@@ -85,7 +85,7 @@ def test_a_signature_has_the_arguments_of_the_running_code(path):
 
 
 def test_a_type_is_told_by_its_choices_its_fields_or_what_it_is_short_for():
-    choices = type_in_words(definition("cxr_mtl.data.dataset", "DatasetName"))
+    choices = type_in_words(definition("cxr_mtl.data.sources", "DatasetName"))
     assert re.findall(r'`"([^"]+)"`', choices) == list(get_args(DatasetName))
     told = type_in_words(definition("cxr_mtl.models.features", "Backbone"))
     assert told.startswith(inspect.getdoc(Backbone).split("\n\n")[0][:40])
