@@ -14,6 +14,7 @@ from typer import TyperException
 from cxr_mtl.base.errors import InputError
 
 LEAST_WIDTH = 60
+LONGEST_SENTENCE = 600
 
 
 def printable(text: str) -> str:
@@ -33,6 +34,15 @@ def _visible(character: str) -> str:
     if character.isprintable() or (stays and character not in "\u2028\u2029"):
         return character
     return character.encode("unicode_escape").decode("ascii")
+
+
+def one_line(sentence: str) -> str:
+    """A sentence on bad input in one line; of a very long one the middle is left out."""
+    line = "\\n".join(sentence.splitlines())
+    if len(line) <= LONGEST_SENTENCE:
+        return line
+    half = LONGEST_SENTENCE // 2
+    return f"{line[:half]} … {line[-half:]}"
 
 
 class PlainConsole(Console):
@@ -80,7 +90,7 @@ def exit_code(command: Callable[[], int | None], errors: Console) -> int | None:
         sys.stdout.flush()
         return code
     except InputError as error:
-        complain(errors, "error:", str(error))
+        complain(errors, "error:", one_line(str(error)))
         return 2
     except TyperException as error:  # the command line was used wrongly
         if error.format_message():

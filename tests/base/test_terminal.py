@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.table import Table
 
-from cxr_mtl.base.terminal import PlainConsole, printable
+from cxr_mtl.base.terminal import PlainConsole, one_line, printable
 
 STEERS = {
     "a colour": "\x1b[31m",
@@ -100,3 +100,13 @@ def test_an_encoding_that_lacks_a_character_gets_its_escape_and_tables_stay_stra
     framed = [line for line in lines if line[0] in "+|┏┃┡│└"]
     assert len(framed) == 5
     assert len(set(map(len, framed))) == 1
+
+
+def test_a_sentence_is_one_line_and_keeps_both_ends_of_a_long_value():
+    assert one_line("pairs.csv, line 2, has the label '\n\r\u2028': write 0") == (
+        "pairs.csv, line 2, has the label '\\n\\n\\n': write 0"
+    )
+    said = one_line(f"-p: epochs = {'[' * 9000} is not of type int: give a number")
+    assert len(said) < 700
+    assert said.startswith("-p: epochs = [[[")
+    assert said.endswith("[[[ is not of type int: give a number")
