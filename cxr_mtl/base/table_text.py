@@ -3,6 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
+from cxr_mtl.base.markdown_text import as_markdown
+from cxr_mtl.base.terminal import printable
+
 TEXT, NUMBER = "text", "number"
 """Kinds of columns: numbers stand to the right."""
 
@@ -38,18 +41,19 @@ th, td {{ border-bottom: 1px solid var(--line); padding: .2rem .8rem .2rem 0; te
 def markdown_table(
     heads: Sequence[str], rows: Iterable[Sequence[str]], align: str = ""
 ) -> list[str]:
-    """The lines of a Markdown table; a cell may hold Markdown itself.
+    """The lines of a Markdown table; heads and cells are text, or `Markdown`.
 
     Args:
         align: `l` or `r` per column; all to the left when empty.
     """
     rules = [":--" if side == "l" else "--:" for side in align or "l" * len(heads)]
-    return [_line(heads), _line(rules), *(_line(map(table_cell, row)) for row in rows)]
+    head, *body = table_lines([heads, *rows])
+    return [head, f"| {' | '.join(rules)} |", *body]
 
 
-def table_cell(text: str) -> str:
-    """Text as a cell of a Markdown table."""
-    return text.replace("|", "\\|").replace("\n", " ")
+def table_lines(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Further lines of a Markdown table; cells are text, or `Markdown`."""
+    return [f"| {' | '.join(map(_cell, row))} |" for row in rows]
 
 
 def html_page(title: str, body: str) -> str:
@@ -74,9 +78,10 @@ def html_table(heads: Mapping[str, str], rows: Iterable[str]) -> str:
 
 def html_row(cells: Iterable[tuple[str, str]], moved: bool = False) -> str:
     """A row of cells, each a text and its kind; `moved` gives it a colour."""
-    inside = "".join(f'<td class="{kind}">{escape(text)}</td>' for text, kind in cells)
+    inside = "".join(f'<td class="{kind}">{escape(printable(text))}</td>' for text, kind in cells)
     return f'<tr class="moved">{inside}</tr>' if moved else f"<tr>{inside}</tr>"
 
 
-def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+def _cell(text: str) -> str:
+    # A table takes one backslash before each bar away, also in code.
+    return as_markdown(text).replace("|", "\\|").replace("\n", " ")

@@ -12,6 +12,7 @@ from pandas.io.formats.style import Styler
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.files import read_json
+from cxr_mtl.base.markdown_text import code_span, markdown_text
 from cxr_mtl.base.styled_tables import styled
 from cxr_mtl.bench.timing import Device, Measurement, spread, value_in_words
 
@@ -46,17 +47,20 @@ def shown_benchmarks(folder: Path | str) -> list[str | Styler]:
     devices = {benchmark.device for found in kept.values() for benchmark in found}
     shown: list[str | Styler] = []
     if not devices:
-        shown.append(f"No run at full size is kept in `{folder}`.")
+        shown.append(f"No run at full size is kept in {code_span(str(folder))}.")
     if "cuda" not in devices:
-        shown.append(f"No run on a GPU is kept in `{folder}`.")
+        shown.append(f"No run on a GPU is kept in {code_span(str(folder))}.")
     for what, title in TITLES.items():
         for benchmark in kept[what]:
-            notes = " ".join(measurement_notes(benchmark.measurements))
-            shown.append(f"**{title}.** {benchmark.origin} {notes}".rstrip())
+            about = " ".join([benchmark.origin, *measurement_notes(benchmark.measurements)])
+            shown.append(f"**{title}.** {markdown_text(about)}")
             shown.append(measurement_table(benchmark.measurements))
     for benchmark in kept["retrieval"]:
         heading = "**Exact search** among *n* vectors, in batches of queries."
-        shown += [f"{heading} {benchmark.origin}", search_time_table(benchmark.measurements)]
+        shown += [
+            f"{heading} {markdown_text(benchmark.origin)}",
+            search_time_table(benchmark.measurements),
+        ]
     return shown
 
 

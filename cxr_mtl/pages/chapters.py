@@ -11,6 +11,8 @@ from sphinx.application import Sphinx
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.fingerprints import has_tag
+from cxr_mtl.base.markdown_text import code_span, markdown_text
+from cxr_mtl.base.terminal import printable
 from cxr_mtl.pages.edition import Edition, edition_of, stage_of
 from cxr_mtl.pages.launch import launch_links
 from cxr_mtl.pages.provenance_page import chapter_footer, edition_line, lesson_line
@@ -81,8 +83,8 @@ def _head(state: StageState, edition: Edition) -> list[str]:
     """Paragraphs for the top of a page: what it was run on, what is stale, where to open it."""
     if state.reason:
         lines = [
-            f":::{{warning}}\nNo outputs are shown, for {state.name} is stale: {state.reason}.\n"
-            f"`{edition.mend}` computes them.\n:::"
+            f":::{{warning}}\nNo outputs are shown, for {state.name} is stale: "
+            f"{markdown_text(state.reason)}.\n{code_span(edition.mend)} computes them.\n:::"
         ]
     else:
         lines = [lesson_line(state.record), *_stale_upstream(state, edition)]
@@ -100,7 +102,7 @@ def _stale_upstream(state: StageState, edition: Edition) -> list[str]:
         return []
     return [
         f":::{{note}}\nThis chapter is as the files are that it needs, but what it rests on is "
-        f"stale: {stale}. `{edition.mend}` brings all up to date.\n:::"
+        f"stale: {markdown_text(stale)}. {code_span(edition.mend)} brings all up to date.\n:::"
     ]
 
 
@@ -131,6 +133,6 @@ def _blank_figures(chapter: NotebookNode, state: StageState) -> None:
     for cell in chapter.cells:
         shown = cell.metadata.get("mystnb", {})
         if "figure" in shown:
-            data = {"image/svg+xml": _BLANK.format(reason=html.escape(state.reason))}
+            data = {"image/svg+xml": _BLANK.format(reason=html.escape(printable(state.reason)))}
             cell.outputs = [new_output("display_data", data=data)]
             shown["image"] = {**shown.get("image", {}), "alt": f"Not computed: {state.reason}"}

@@ -7,6 +7,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any, get_args
+from urllib.parse import quote
 
 import yaml
 from docutils import nodes
@@ -17,8 +18,9 @@ from sphinx.util.docutils import SphinxDirective, SphinxRole
 from cxr_mtl.base import choices
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.files import read_json
+from cxr_mtl.base.markdown_text import Markdown, code_span
 from cxr_mtl.base.records import find_record, find_records
-from cxr_mtl.base.table_text import markdown_table, table_cell
+from cxr_mtl.base.table_text import markdown_table, table_lines
 from cxr_mtl.evidence.result_display import UNDEFINED, half_up, readable
 from cxr_mtl.pages.edition import edition_of, not_computed
 from cxr_mtl.pages.provenance_page import edition_table
@@ -147,8 +149,8 @@ class EditionTable(MarkdownTable):
         lines = edition_table(edition.run_name, edition.states, edition.mend)
         if edition.comparison:
             link = "../" * self.env.docname.count("/") + COMPARE_PAGE
-            summary = table_cell(reference_summary(edition.comparison, link))
-            lines.append(f"| against *{edition.reference_name}* | {summary} |")
+            name = Markdown(f"against *{edition.reference_name}*")
+            lines += table_lines([(name, reference_summary(edition.comparison, link))])
         return lines
 
 
@@ -183,12 +185,12 @@ def model_table(stage: str, records: list[dict[str, Any]], rows: Iterable[str]) 
         words, _, query = (part.strip() for part in row.rpartition("|"))
         found = find_records(records, query.partition(":")[0])
         cells = [
-            f"{{num}}`{stage}?model={name}&{query}`"
+            Markdown(f"{{num}}`{stage}?model={quote(name, safe='')}&{query}`")
             if any(record.get("model") == name for record in found)
             else ""
             for name in models
         ]
-        lines.append((words, *cells))
+        lines.append((Markdown(words), *cells))
     return markdown_table(["", *map(readable, models)], lines)
 
 
@@ -207,12 +209,12 @@ def parameter_table(chapters: Iterable[Chapter]) -> list[str]:
         links = ", ".join(f"[{user.name[:2].lstrip('0')}]({user.name})" for user in users)
         rows.append(
             (
-                f"`{name}`: {parameter.comment}",
-                _type(parameter.annotation),
+                Markdown(f"{code_span(name)}: {parameter.comment}"),
+                Markdown(_type(parameter.annotation)),
                 UNITS.get(name, "–"),
-                f"`{default}`",
+                code_span(default),
                 range_in_words(name) or "–",
-                links,
+                Markdown(links),
             )
         )
     heads = ["parameter", "type or choices", "unit", "default", "range", "chapters"]

@@ -8,6 +8,7 @@ import nbformat
 from docutils import nodes
 from sphinx.application import Sphinx
 
+from cxr_mtl.base.markdown_text import Markdown
 from cxr_mtl.base.table_text import markdown_table
 from cxr_mtl.pages.directives import MarkdownTable
 from cxr_mtl.runs.exercise_cells import exercises_of, without_markers
@@ -34,9 +35,9 @@ def exercise_table(pages: Iterable[Chapter]) -> list[str]:
     rows = []
     for page in pages:
         name = PurePosixPath(page.name).name
-        chapter = f"[{int(name[:2])}]({name})"
+        chapter = Markdown(f"[{int(name[:2])}]({name})")
         for exercise in exercises_of(page.notebook, page.name):
-            link = f"[{exercise.title}](#{exercise.label})"
+            link = Markdown(f"[{exercise.title}](#{exercise.label})")
             rows.append([chapter, link, exercise.duration.lower()])
             chapter = ""
     return markdown_table(["chapter", "exercise", "time"], rows)

@@ -18,6 +18,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
 
 import cxr_mtl
+from cxr_mtl.base.markdown_text import Markdown
 from cxr_mtl.base.table_text import markdown_table
 from cxr_mtl.pages.directives import MarkdownTable
 from cxr_mtl.pages.public_names import paths, public_names, public_thing, uses
@@ -91,8 +92,8 @@ def overview(names: Mapping[str, Iterable[str]]) -> list[str]:
     """Markdown of a table of the packages, from low to high, with links to their public names."""
     rows = [
         (
-            f"{{py:mod}}`{package} <cxr_mtl.{package}>`",
-            ", ".join(f"{{py:obj}}`~cxr_mtl.{package}.{name}`" for name in listed),
+            Markdown(f"{{py:mod}}`{package} <cxr_mtl.{package}>`"),
+            Markdown(", ".join(f"{{py:obj}}`~cxr_mtl.{package}.{name}`" for name in listed)),
         )
         for package, listed in names.items()
     ]

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from pybtex.database import parse_file
 
 from cxr_mtl.base.errors import InputError
+from cxr_mtl.base.markdown_text import markdown_text
 from cxr_mtl.base.records import find_record
 from cxr_mtl.pages.directives import number_in_words
 from cxr_mtl.runs.exercise_cells import exercises_of
@@ -147,7 +148,7 @@ class BookWords:
         stage, _, query = question.partition("?")
         if stage in self.stale:
             return "(not computed)"
-        return number_in_words(find_record(self.run.results(stage), query), spec)[0]
+        return markdown_text(number_in_words(find_record(self.run.results(stage), query), spec)[0])
 
 
 def _blocks(text: str, source: str) -> Iterator[str | Directive]:

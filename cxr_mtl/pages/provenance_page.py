@@ -7,6 +7,7 @@ from datetime import datetime
 
 from babel.dates import format_date
 
+from cxr_mtl.base.markdown_text import Markdown, code_span, markdown_text
 from cxr_mtl.base.table_text import markdown_table
 from cxr_mtl.data.sources import SOURCES
 from cxr_mtl.runs.freshness import StageState
@@ -20,10 +21,11 @@ _LISTED = 3
 
 def lesson_line(record: Record) -> str:
     """One line for the top of a chapter: time, memory, machine and date of its last execution."""
+    machine = markdown_text(_machine(record.hardware))
     return (
         f"*The last execution of this page took {_time(record.wall_seconds)}, not counting work "
         f"kept from earlier ones, and at most "
-        f"{record.peak_memory_bytes / 2**30:.1f} GiB of memory, on {_machine(record.hardware)}, "
+        f"{record.peak_memory_bytes / 2**30:.1f} GiB of memory, on {machine}, "
         f"{_day(record.started)}.*"
     )
 
@@ -50,9 +52,9 @@ def chapter_footer(
         "data": _data(record),
         "rests on": _upstream(chapter, record, all_chapters),
         "seeds": _seeds(record.parameters),
-        "executed notebook": f"{{download}}`{executed.rpartition('/')[2]} </{executed}>`",
+        "executed notebook": Markdown(f"{{download}}`{executed.rpartition('/')[2]} </{executed}>`"),
     }
-    parameters = {f"`{name}`": f"`{value!r}`" for name, value in record.parameters.items()}
+    parameters = {code_span(name): code_span(repr(v)) for name, v in record.parameters.items()}
     table = "\n".join(markdown_table(["what", "value"], {**rows, **parameters}.items()))
     return f"````{{dropdown}} How this chapter was run\n{table}\n````"
 
@@ -68,7 +70,7 @@ def edition_line(run_name: str, states: Mapping[str, StageState]) -> str:
         *_distinct(_machine(r.hardware) for r in records),
     ]
     facts += [_sources(records), _days(records)]
-    return _EDITION.format("; ".join([f"run {run_name}", *filter(None, facts)]))
+    return _EDITION.format(markdown_text("; ".join([f"run {run_name}", *filter(None, facts)])))
 
 
 def edition_table(run_name: str, states: Mapping[str, StageState], mend: str) -> list[str]:
@@ -79,7 +81,7 @@ def edition_table(run_name: str, states: Mapping[str, StageState], mend: str) ->
     """
     records = _records(states)
     stale = [f"{state.name} ({state.reason})" for state in states.values() if state.reason]
-    rows = {"run": f"`{run_name}`"}
+    rows = {"run": code_span(run_name)}
     if records:
         rows |= {
             "data": _data_set(records),
@@ -96,7 +98,8 @@ def edition_table(run_name: str, states: Mapping[str, StageState], mend: str) ->
     rows["shown"] = f"{len(states) - len(stale)} of {len(states)} chapters and sets of exercises"
     if stale:
         more = f" and {len(stale) - _LISTED} more" if len(stale) > _LISTED else ""
-        rows["not shown"] = f"{'; '.join(stale[:_LISTED])}{more}: `{mend}` computes them"
+        told = markdown_text("; ".join(stale[:_LISTED]) + more)
+        rows["not shown"] = Markdown(f"{told}: {code_span(mend)} computes them")
     return markdown_table(["this edition", ""], [row for row in rows.items() if row[1]])
 
 
@@ -146,27 +149,27 @@ def _sources(records: Iterable[Record]) -> str:
     return sources[0] + (f", and {others} before it" if others else "")
 
 
-def _data(record: Record) -> str:
+def _data(record: Record) -> Markdown:
     digest = {**record.left, **record.parts.needs}.get(_STUDIES)
-    return f"`{_STUDIES}`, sha256 {digest[:_DIGITS]}…" if digest else "none"
+    if not digest:
+        return Markdown("none")
+    return Markdown(f"`{_STUDIES}`, sha256 {markdown_text(digest[:_DIGITS])}…")
 
 
-def _upstream(chapter: Chapter, record: Record, chapters: Sequence[Chapter]) -> str:
+def _upstream(chapter: Chapter, record: Record, chapters: Sequence[Chapter]) -> Markdown:
     """Links to the chapters whose files this one read, with the files and their digests."""
     files = defaultdict(list)
     for need, digest in record.parts.needs.items():
-        files[producer(need, chapters, chapter.name)].append(f"`{need}` {digest[:_DIGITS]}…")
-    return (
-        "; ".join(
-            f"{{doc}}`{name} </book/{name}>` ({', '.join(files[name])})" for name in sorted(files)
-        )
-        or "no other chapter"
-    )
+        file = f"{code_span(need)} {markdown_text(digest[:_DIGITS])}…"
+        files[producer(need, chapters, chapter.name)].append(file)
+    links = [f"{{doc}}`{name} </book/{name}>` ({', '.join(files[name])})" for name in sorted(files)]
+    return Markdown("; ".join(links) or "no other chapter")
 
 
-def _seeds(parameters: Mapping[str, object]) -> str:
-    found = [f"`{name}` = {value}" for name, value in parameters.items() if "seed" in name]
-    return ", ".join(found) or "none"
+def _seeds(parameters: Mapping[str, object]) -> Markdown:
+    seeds = {name: value for name, value in parameters.items() if "seed" in name}
+    found = [f"{code_span(name)} = {markdown_text(str(value))}" for name, value in seeds.items()]
+    return Markdown(", ".join(found) or "none")
 
 
 def _parameter(records: Iterable[Record], name: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from cxr_mtl.base.errors import InputError
+from cxr_mtl.base.markdown_text import Markdown, code_span, markdown_text
 from cxr_mtl.base.table_text import markdown_table
 from cxr_mtl.runs.compare import (
     BEYOND,
@@ -43,7 +44,7 @@ class Comparison:
     states: Mapping[str, StageState]
     reference_states: Mapping[str, StageState]
     numbers: pd.DataFrame | None
-    reason: str | None
+    reason: Markdown | None
     mend: str
 
 
@@ -68,15 +69,18 @@ def compare_with_reference(
     mend = mending_command(reference_name, root)
     numbers, reason = None, None
     if not reference.is_dir():
-        reason = f"There is no run *{reference_name}* to compare with: `{mend}` makes it."
+        reason = Markdown(
+            f"There is no run *{reference_name}* to compare with: {code_span(mend)} makes it."
+        )
     elif run.is_dir():
         try:
             fresh = [name for name in states if not (states[name].reason or there[name].reason)]
             numbers = compare_runs(Run(reference), Run(run), fresh)
         except InputError as error:
-            reason = f"Nothing is compared: {str(error).replace(f'{root}/', '')}."
+            told = markdown_text(str(error).replace(f"{root}/", ""))
+            reason = Markdown(f"Nothing is compared: {told}.")
     else:
-        reason = "Nothing is compared: this run has not been made yet."
+        reason = Markdown("Nothing is compared: this run has not been made yet.")
     return Comparison(run, reference, chapters, states, there, numbers, reason, mend)
 
 
@@ -92,8 +96,9 @@ def reference_section(comparison: Comparison, stage: str, compare_link: str) -> 
     if comparison.reason:
         return "\n".join([*lines, comparison.reason])
     if state.reason:
-        lines.append(f"Nothing is compared: this chapter of *{name}* is stale ({state.reason}).")
-        return "\n".join([*lines, f"`{comparison.mend}` runs it."])
+        why = markdown_text(state.reason)
+        lines.append(f"Nothing is compared: this chapter of *{name}* is stale ({why}).")
+        return "\n".join([*lines, f"{code_span(comparison.mend)} runs it."])
     numbers = comparison.numbers[comparison.numbers["stage"] == stage]
     lines += [*_counts(numbers, name, comparison.run.name), *_moved(numbers, name)]
     lines += _parameters(comparison, stage)
@@ -101,7 +106,7 @@ def reference_section(comparison: Comparison, stage: str, compare_link: str) -> 
     return "\n".join([*lines, "", f"{link}."])
 
 
-def reference_summary(comparison: Comparison, compare_link: str) -> str:
+def reference_summary(comparison: Comparison, compare_link: str) -> Markdown:
     """One line on all stages: how many numbers have which verdict, or why nothing is compared."""
     if comparison.reason:
         return comparison.reason
@@ -113,7 +118,9 @@ def reference_summary(comparison: Comparison, compare_link: str) -> str:
     )
     both = (comparison.states, comparison.reference_states)
     stale = [n for n in comparison.states if "/" not in n and any(s[n].reason for s in both)]
-    return f"{text} Not compared, for they are stale: {', '.join(stale)}." if stale else text
+    if stale:
+        text += f" Not compared, for they are stale: {', '.join(stale)}."
+    return Markdown(text)
 
 
 def write_compare_page(comparison: Comparison | None, folder: Path) -> None:
@@ -176,4 +183,4 @@ def _differing(comparison: Comparison, stage: str) -> Iterator[tuple[str, str, s
         for parameter, value in here.parameters.items():
             other = there.parameters.get(parameter)
             if parameter != "run_dir" and value != other:
-                yield f"`{parameter}`", f"`{other!r}`", f"`{value!r}`"
+                yield tuple(map(code_span, (parameter, repr(other), repr(value))))

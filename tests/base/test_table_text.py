@@ -9,7 +9,7 @@ from cxr_mtl.base.table_text import NUMBER, TEXT, html_page, html_row, html_tabl
 def test_a_table_is_read_back_as_it_was_given():
     lines = markdown_table(["", "value"], [("a|b", "1"), ("two\nlines", "2")], "lr")
     tokens = MarkdownIt("commonmark").enable("table").parse("\n".join(lines))
-    texts = [token.content for token in tokens if token.type == "inline"]
+    texts = ["".join(child.content for child in t.children) for t in tokens if t.type == "inline"]
     assert texts == ["", "value", "a|b", "1", "two lines", "2"]
     styles = [token.attrGet("style") for token in tokens if token.type == "td_open"]
     assert styles == ["text-align:left", "text-align:right"] * 2

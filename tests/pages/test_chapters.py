@@ -111,7 +111,7 @@ def test_a_fresh_chapter_on_a_stale_one_is_shown_with_a_note(tmp_path):
 
 def test_a_stale_chapter_has_a_reason_and_a_blank_for_each_figure(tmp_path):
     made = page(tmp_path, model="a < b changed")
-    assert "02_model is stale: a < b changed." in made.cells[0].source
+    assert r"02_model is stale: a \< b changed." in made.cells[0].source
     assert "`cxr-mtl book --run demo` computes them" in made.cells[0].source
     (blank,) = made.cells[2].outputs
     assert "Not computed: a &lt; b changed" in blank.data["image/svg+xml"]
