@@ -188,15 +188,18 @@ def compare(
     run_b: Annotated[str, typer.Argument(metavar="RUN_B", help="The other.")],
     html: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", dir_okay=False, help="Write all numbers to this HTML page."),
+        typer.Option(metavar="FILE", help="Write all numbers to this HTML page."),
     ] = None,
 ) -> None:
     """Say which numbers of two runs differ, and by more than another training seed would do."""
-    from cxr_mtl.base.files import write_beside
+    from cxr_mtl.base.files import check_output, write_beside
+    from cxr_mtl.base.table_text import PAGE_START
     from cxr_mtl.runs.compare import compare_page, compare_runs, tables_of_what_moved
     from cxr_mtl.runs.freshness import stale_chapters
     from cxr_mtl.runs.run import existing_run
 
+    if html:
+        check_output(html, PAGE_START.encode(), "page of `cxr-mtl compare`")
     a, b = existing_run(run_a), existing_run(run_b)
     rows = compare_runs(a, b)
     for name in (run_a, run_b):
@@ -254,7 +257,7 @@ def teach(run: RunName = "demo") -> None:
 @app.command()
 def notebooks(
     folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="Where they are written; replaced as a whole.")
+        Path, typer.Argument(metavar="FOLDER", help="A new folder, or that of earlier notebooks.")
     ],
     repository: Annotated[
         str,

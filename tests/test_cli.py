@@ -109,10 +109,14 @@ def test_book_refuses_a_bad_name_before_any_work(command, monkeypatch, capsys):
     monkeypatch.delenv("CXR_MTL_REFERENCE")
     monkeypatch.setenv("CXR_MTL_REPOSITORY", "cxr")
     assert command("book") == 2
+    monkeypatch.delenv("CXR_MTL_REPOSITORY")
+    monkeypatch.setattr(build, "BUILD", Path(__file__) / "_build")
+    assert command("book") == 2
     said = capsys.readouterr().err
     assert said.count("error: the run name") == 2
     assert "error: there is no run runs/absent" in said
     assert "error: 'cxr' names no repository at GitHub" in said
+    assert "_build/html cannot be written (Not a directory)" in said
 
 
 @pytest.mark.parametrize(
@@ -353,6 +357,21 @@ def test_help_and_errors_can_be_written_in_any_encoding(command, monkeypatch, en
     out, err = written()
     assert out
     assert "the run name" in err
+
+
+def test_compare_replaces_no_other_file_and_says_first_where_it_cannot_write(
+    command, capsys, monkeypatch, tmp_path
+):
+    monkeypatch.setattr("cxr_mtl.runs.compare.compare_runs", lambda *_: pytest.fail("it compared"))
+    (tmp_path / "notes.html").write_text("<!doctype html><p>mine")
+    for place, said in (
+        (tmp_path / "notes.html", "is there and is no page of `cxr-mtl compare`, so it is not"),
+        (tmp_path / "notes.html/x.html", "cannot be written (Not a directory)"),
+        (tmp_path, "is a folder: give the name of a file"),
+    ):
+        assert command("compare", "a", "b", "--html", str(place)) == 2
+        assert f"error: {place} {said}" in capsys.readouterr().err
+    assert (tmp_path / "notes.html").read_text() == "<!doctype html><p>mine"
 
 
 def test_a_reader_who_has_enough_gets_no_traceback(two_runs):

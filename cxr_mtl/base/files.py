@@ -123,6 +123,28 @@ def check_writable(path: Path | str) -> None:
             file.write(b"x")
 
 
+def check_output(path: Path | str, start: bytes, what: str) -> None:
+    """Refuse, before any work, to write a file where another stands or none can.
+
+    Args:
+        start: how the files begin that may be replaced.
+        what: what those are, in words.
+
+    Raises:
+        InputError: it is a folder or another file, or as in `check_writable`.
+    """
+    check_writable(path)
+    if Path(path).is_dir():
+        raise InputError(f"{path} is a folder: give the name of a file")
+    if Path(path).exists():
+        with open(path, "rb") as file:
+            found = file.read(len(start))
+        if found not in (start, b""):
+            raise InputError(
+                f"{path} is there and is no {what}, so it is not replaced: give another name"
+            )
+
+
 _FULL = "the disk is full while writing {path}: free some space and run again, nothing was lost"
 _REMEDIES = {
     errno.ENOTDIR: "give a path on which every folder is one",
@@ -152,7 +174,7 @@ def _is_full(error: BaseException) -> bool:
 
 
 def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.partial")
+    return path.parent / f".{path.name}.{os.getpid()}.partial"
 
 
 def _exchange(new: Path, old: Path) -> None:

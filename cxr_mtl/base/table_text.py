@@ -9,8 +9,10 @@ from cxr_mtl.base.terminal import printable
 TEXT, NUMBER = "text", "number"
 """Kinds of columns: numbers stand to the right."""
 
-_PAGE = """<!doctype html>
-<html lang="en">
+PAGE_START = "<!doctype html>\n<!-- written by cxr-mtl -->\n"
+"""How every page begins, by which it is known again."""
+
+_PAGE = """<html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -58,7 +60,7 @@ def table_lines(rows: Iterable[Sequence[str]]) -> list[str]:
 
 def html_page(title: str, body: str) -> str:
     """A page around HTML; the title is text."""
-    return _PAGE.format(title=escape(title), body=body)
+    return PAGE_START + _PAGE.format(title=escape(title), body=body)
 
 
 def html_table(heads: Mapping[str, str], rows: Iterable[str]) -> str:

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cxr_mtl.base.errors import InputError, check_choice
-from cxr_mtl.base.files import write_json
+from cxr_mtl.base.files import check_output, write_json
 from cxr_mtl.base.terminal import printable
 from cxr_mtl.bench.timing import (
     Device,
@@ -39,6 +39,8 @@ MODULES = {
     "retrieval": "cxr_mtl.bench.retrieval",
 }
 FOLDER = Path("benchmarks")
+START = b'{\n "machine": {'
+"""How every file of benchmarks begins."""
 BUSY_PERCENT = 10
 IN_WORDS = ("case", "metric", "target")
 
@@ -63,21 +65,24 @@ def run_benchmarks(
         report: is told what is being measured.
 
     Raises:
-        InputError: an unknown name or size, no such device or run, or `out` is a folder; found
-            before any work.
+        InputError: an unknown name or size, no such device or run, or a file that cannot be
+            written or is another; found before any work.
     """
-    _check(what, size, device, out)
+    _check(what, size, device)
+    names = [name for name in get_args(What) if name in what or not what]
+    files = {name: _kept_file(name, size, device, run_name) for name in names}
+    outputs = [out] if out else [*files.values()] * (size == "full")
+    for path in outputs:
+        check_output(path, START, "file of `cxr-mtl bench`")
     written, everything = [], []
     busy = psutil.cpu_percent(interval=0.5)
     if busy > BUSY_PERCENT:
         report(f"other programs keep the processor {busy:.0f} % busy: times will be too long")
-    for name in [name for name in get_args(What) if name in what or not what]:
+    for name, path in files.items():
         if name == "book":
             found = chapter_measurements(existing_run(run_name))
-            path = FOLDER / f"book-{run_name}.json"
         else:
             found = import_module(MODULES[name]).run(size, device, report)
-            path = FOLDER / f"{name}-{device}-{size}.json"
         console.print(measurement_table(name, found))
         everything += found
         if out is None and size == "full":
@@ -164,14 +169,16 @@ def measurement_table(title: str, measurements: Sequence[Measurement]) -> Table:
     return table
 
 
-def _check(what: Sequence[str], size: Size, device: Device, out: Path | None) -> None:
+def _kept_file(name: str, size: Size, device: Device, run_name: str) -> Path:
+    return FOLDER / (f"book-{run_name}.json" if name == "book" else f"{name}-{device}-{size}.json")
+
+
+def _check(what: Sequence[str], size: Size, device: Device) -> None:
     for name in what:
         check_choice("what", name, What)
     check_choice("size", size, Size)
     check_choice("device", device, Device)
     pick_device(device)
-    if out is not None and out.is_dir():
-        raise InputError(f"{out} is a folder: give the name of a file")
 
 
 def _cells(measurement: Measurement, notes: Sequence[str]) -> dict[str, str]:

@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.base.files import read_json, write_json
+from cxr_mtl.base.files import check_writable, read_json, write_json
 from cxr_mtl.base.progress import Meter, Progress
 from cxr_mtl.models.token_layout import FORMAT, QUERY, TOKENS, Digests, Layout, raw
 
@@ -143,11 +143,13 @@ def fill_store(
 
     Raises:
         InputError: no study or one without tokens, the folder holds a store of other lengths,
-            width, precision or format, or the disk is too small or becomes full.
+            width, precision or format, it cannot be written, or the disk is too small or becomes
+            full.
     """
     if not len(lengths) or lengths.min() < 1:
         raise InputError(f"{folder} would hold no study or one without tokens: leave those out")
     layout = Layout(lengths.to("cpu", torch.int64), width, dtype)
+    check_writable(folder / JOURNAL)
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder, report), _full_disk_told(folder):
         journal = _read_journal(folder, layout, about)

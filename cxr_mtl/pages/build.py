@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cxr_mtl.base.files import write_beside
+from cxr_mtl.base.files import check_writable, write_beside
 from cxr_mtl.pages.launch import REPOSITORY_VARIABLE, check_repository
 from cxr_mtl.runs.run import existing_run, named_run
 
@@ -25,8 +25,10 @@ def check_edition(reference: str | None = None) -> None:
 
     Raises:
         InputError: the reference (by default the variable `CXR_MTL_REFERENCE`) is no name of a
-            run, or the variable `CXR_MTL_REPOSITORY` names no repository.
+            run, the variable `CXR_MTL_REPOSITORY` names no repository, or nothing can be written
+            into `_build`.
     """
+    check_writable(BUILD / "html")
     named_run(reference or os.environ.get(REFERENCE_VARIABLE) or "demo")
     repository = os.environ.get(REPOSITORY_VARIABLE)
     if repository:

@@ -9,16 +9,14 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.base.files import write_beside
+from cxr_mtl.pages.own_folder import write_own_folder
 from cxr_mtl.runs.driver import Plan, plan
-from cxr_mtl.runs.stages import EXERCISES, upstream
+from cxr_mtl.runs.stages import upstream
 
 REPOSITORY_VARIABLE = "CXR_MTL_REPOSITORY"
 BRANCH = "notebooks"
 """The branch of the repository that holds what `write_notebooks` writes."""
 ENVIRONMENT = Path("environment.yml")
-
-_WRITTEN = re.compile(rf"({EXERCISES}/)?[0-9]{{2}}_[^/]+\.ipynb|{re.escape(ENVIRONMENT.name)}")
 
 FIRST_CELL = """\
 # Fetch the study, install it, and run the chapters that this one needs.
@@ -48,17 +46,16 @@ def write_notebooks(folder: Path, repository: str) -> list[Path]:
     for processors.
 
     Args:
-        folder: written beside and renamed; what it held is replaced, if that were such notebooks.
+        folder: written beside and renamed; what it held is replaced, if that was written so.
         repository: `OWNER/NAME` at GitHub.
 
     Raises:
-        InputError: the repository is not written so, `folder` holds something else, or as in
+        InputError: the repository is not written so, or as in `write_own_folder` and
             `driver.plan`.
     """
     check_repository(repository)
-    _refuse_other_files(folder)
     _, chapters = plan("demo", "demo")
-    with write_beside(folder.resolve()) as beside:
+    with write_own_folder(folder) as beside:
         for notebook, name in _notebooks(chapters, repository):
             path = beside / f"{name}.ipynb"
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -92,19 +89,6 @@ def launch_links(repository: str, stage: str) -> dict[str, str]:
         "Colab": f"https://colab.research.google.com/github/{repository}/blob/{BRANCH}"
         f"/{stage}.ipynb",
     }
-
-
-def _refuse_other_files(folder: Path) -> None:
-    """Refuse to replace what `write_notebooks` has not written."""
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file: name a folder for the notebooks")
-    for path in folder.rglob("*"):
-        name = path.relative_to(folder).as_posix()
-        if path.is_file() and not _WRITTEN.fullmatch(name):
-            raise InputError(
-                f"{folder} holds {name} and would be replaced as a whole: "
-                "name a new folder, or the one of earlier notebooks"
-            )
 
 
 def _notebooks(chapters: Plan, repository: str) -> Iterable[tuple[NotebookNode, str]]:

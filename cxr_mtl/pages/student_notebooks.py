@@ -9,8 +9,8 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.base.files import write_beside
 from cxr_mtl.base.fingerprints import has_tag
+from cxr_mtl.pages.own_folder import write_own_folder
 from cxr_mtl.pages.plain_markdown import BookWords, plain_markdown
 from cxr_mtl.runs.exercise_cells import directive, exercises_of, student_code, without_markers
 from cxr_mtl.runs.freshness import StageState, read_states
@@ -45,7 +45,8 @@ def write_teaching_notebooks(
     notebook has the outputs of that run's executed copy where it is fresh.
 
     Raises:
-        InputError: there are no exercises or no such run, or an exercise is malformed.
+        InputError: there are no exercises or no such run, an exercise is malformed, or as in
+            `write_own_folder`.
     """
     run, stages, pages = existing_run(run_name), read_stages(), read_exercises()
     if not pages:
@@ -53,7 +54,7 @@ def write_teaching_notebooks(
     states = read_states(run_name, stages, Path())
     stale = [name for name, state in states.items() if state.reason]
     words = BookWords(BOOK, stages, run, stale)
-    with write_beside(folder) as beside:
+    with write_own_folder(folder) as beside:
         for page in pages:
             state, name = states[page.name], PurePosixPath(page.name).name
             for kind, notebook in {

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cxr_mtl.base.errors import InputError
+from cxr_mtl.base.files import check_writable
 from cxr_mtl.base.records import NOTICE
 from cxr_mtl.base.terminal import PlainConsole
 from cxr_mtl.runs.freshness import recorded, stage_parts, why_stale
@@ -92,6 +93,7 @@ def run_chapters(
     every = [chapter for chapter, _ in chapters]
     chosen = chosen_stages(only, [chapter.name for chapter in every])
     _check_kernel()
+    _check_places(folder, chapters)
     # Kernels inherit it: tqdm's advice to install widgets has no place in the book.
     os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")
     if is_manifest(Path(profile)):
@@ -248,6 +250,16 @@ def _no_trace_if_refused(run: Run) -> Iterator[None]:
             with contextlib.suppress(OSError):  # other runs lie beside it
                 run.path.parent.rmdir()
         raise
+
+
+def _check_places(folder: Path, chapters: Plan) -> None:
+    """Refuse a run's folder that is another's or cannot be written, and such a shared one."""
+    own = {".lock", "manifest.json"}
+    if folder.is_dir() and any(folder.iterdir()) and not any((folder / n).exists() for n in own):
+        raise InputError(f"{folder} is there and is no run: take another --run name, or move it")
+    shared = {values["cache_dir"] for _, values in chapters if "cache_dir" in values}
+    for place in (folder, *map(Path, sorted(shared))):
+        check_writable(place / "manifest.json")
 
 
 def _at_once() -> int:

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.files import (
+    check_output,
     check_regular_file,
     check_writable,
     content_key,
@@ -324,3 +325,23 @@ def test_a_file_and_a_link_to_one_are_taken(tmp_path):
     (tmp_path / "link").symlink_to("file")
     check_regular_file(tmp_path / "file", "text")
     check_regular_file(tmp_path / "link", "text")
+
+
+def test_an_output_replaces_an_earlier_one_and_nothing_else(tmp_path):
+    contents = {"new.html": None, "old.html": b"<ours> 1", "empty.html": b"", "notes.txt": b"mine"}
+    for name, content in contents.items():
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+    for name in ("new.html", "old.html", "empty.html"):
+        check_output(tmp_path / name, b"<ours>", "page of ours")
+    with pytest.raises(
+        InputError, match=r"notes\.txt is there and is no page of ours, so it is not"
+    ):
+        check_output(tmp_path / "notes.txt", b"<ours>", "page of ours")
+    with pytest.raises(InputError, match="is a folder: give the name of a file"):
+        check_output(tmp_path, b"<ours>", "page of ours")
+
+
+def test_an_output_that_cannot_be_written_is_told(read_only_folder):
+    with pytest.raises(InputError, match=r"x\.html cannot be written \(Permission denied\)"):
+        check_output(read_only_folder / "x.html", b"<ours>", "page of ours")

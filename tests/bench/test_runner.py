@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import sys
 import types
 from dataclasses import asdict
@@ -158,6 +159,27 @@ def test_what_cannot_be_measured_ends_with_2_and_leaves_nothing(
     assert exit_.value.code == 2
     assert sentence in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_cannot_be_written_or_is_another_is_told_before_anything_is_measured(
+    frame, tmp_path, read_only_folder
+):
+    with pytest.raises(InputError, match=r"all\.json cannot be written \(Permission denied\)"):
+        run(out=read_only_folder / "all.json")
+    os.seteuid(os.getuid())
+    (tmp_path / "pairs.csv").write_text("image,text\n")
+    with pytest.raises(InputError, match=r"pairs\.csv is there and is no file of `cxr-mtl bench`"):
+        run(out=tmp_path / "pairs.csv")
+    (tmp_path / "benchmarks").write_text("mine")
+    with pytest.raises(InputError, match=r"toy-cpu-full\.json cannot be written \(Not a directory"):
+        run(size="full")
+    assert frame == []
+
+
+@pytest.mark.usefixtures("frame")
+def test_an_earlier_file_is_replaced(tmp_path):
+    for _ in range(2):
+        assert run(out=tmp_path / "all.json") == [tmp_path / "all.json"]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -213,6 +213,14 @@ def test_the_command_says_where_the_notebooks_lie(study):
     assert written("student").cells
 
 
+def test_a_notebook_that_was_worked_on_is_not_replaced(notebooks, study):
+    mine = next(Path("_build/teach/student").glob("*.ipynb"))
+    mine.write_text(mine.read_text() + " ")
+    with pytest.raises(InputError, match=rf"student/{mine.name} was changed since it was written"):
+        write_teaching_notebooks("demo")
+    assert mine.read_text().endswith(" ")
+
+
 def test_an_exercise_that_cannot_be_written_leaves_the_old_notebooks(notebooks, study):
     edit(study / "book/exercises/01_data.py", f"    {END}\n", "")
     with pytest.raises(InputError, match=f"exercises/01_data, exercise ex-01-twice: `{BEGIN}` has"):

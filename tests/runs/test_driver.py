@@ -258,6 +258,34 @@ def test_a_run_refused_before_its_first_chapter_leaves_nothing(study):
     assert not (study / "runs").exists()
 
 
+@pytest.mark.parametrize(
+    ("bring", "said"),
+    [
+        (
+            lambda: Path("runs/new").write_text("x"),
+            "cannot be written (Not a directory): give a pa",
+        ),
+        (
+            lambda: Path("shared").write_text("x"),
+            "shared/cache/manifest.json cannot be written (Not",
+        ),
+        (
+            lambda: (Path("runs/new").mkdir(), Path("runs/new/films.txt").write_text("x")),
+            "runs/new is there and is no run: take another --run name, or move it",
+        ),
+    ],
+)
+def test_where_no_run_can_lie_is_told_before_any_work(study, monkeypatch, bring, said):
+    edit(study / "book/01_data.py", "count: int", 'cache_dir: str = "shared/cache"\ncount: int')
+    monkeypatch.setattr(StageRunner, "run", lambda *_: pytest.fail("it ran"))
+    bring()
+    before = {path: path.is_file() and path.read_text() for path in study.rglob("*")}
+    with pytest.raises(InputError) as error:
+        run_chapters(run_name="new", console=QUIET)
+    assert said in str(error.value)
+    assert before == {path: path.is_file() and path.read_text() for path in study.rglob("*")}
+
+
 def test_a_refusal_takes_nothing_from_a_run_that_was_there(study):
     (study / "runs/demo/studies.txt").unlink()
     before = sorted((study / "runs/demo").iterdir())
