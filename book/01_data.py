@@ -87,7 +87,7 @@ view_source: ViewSource = "dicom+tsne"  # what says which image is frontal
 phantom_size: int = 256  # height and width of a phantom, pixels
 test_per_class: int = 200  # normal and abnormal test studies, each
 validation_fraction: float = 0.1  # share of the other studies for validation
-duplicates: Duplicates = "ignore"  # keep equal reports in one part?
+duplicates: Duplicates = "ignore"  # equal reports, pictures in one part?
 backbone: str = "biomedclip"  # a name, hf-hub:OWNER/NAME or local-dir:FOLDER
 general_model: str = "clip"  # baseline of general purpose, named likewise
 

@@ -15,7 +15,7 @@ DeviceName = Literal["auto", "cpu", "cuda"]
 """Where models are computed; `auto` takes the GPU when there is one."""
 
 Duplicates = Literal["ignore", "together"]
-"""Whether equal reports may lie in several parts of a split."""
+"""Whether equal reports, and equal pictures, may lie in several parts of a split."""
 
 LabelRule = Literal["mesh-normal", "mesh-normal+no-indexing", "drop-no-indexing"]
 """Which MeSH indexing makes a study normal."""
