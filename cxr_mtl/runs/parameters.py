@@ -61,7 +61,8 @@ class Parameter:
             return adapter.dump_python(adapter.validate_json(json.dumps(value)), mode="json")
         except (ValidationError, TypeError) as error:
             reason = error.errors()[0]["msg"].lower() if isinstance(error, ValidationError) else ""
-            remedy = _yaml_float(value) if "float" in self.annotation else ""
+            from_file = not source.startswith("-")  # -p and --grid are not read as YAML
+            remedy = _yaml_float(value) if "float" in self.annotation and from_file else ""
             raise InputError(
                 f"{source}: {self.name} = {value!r} is not of type {self.annotation}: "
                 + (remedy or reason or "give a value of that type")

@@ -3,6 +3,7 @@
 import html
 import itertools
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from cxr_mtl.runs.driver import plan
 from cxr_mtl.runs.parameter_ranges import SYMBOLS
 from cxr_mtl.runs.parameters import Parameter, resolve
 from cxr_mtl.runs.run import Run, named_run
+from cxr_mtl.runs.study_checks import check_files
 
 COMPLETE = "complete"
 
@@ -34,8 +36,10 @@ NUMBERS = {
 }
 """What a summary shows of each point: heading, and the query that finds it in chapter 05."""
 
-_SEPARATOR = re.compile(r',(?![^\[]*\])(?=(?:[^"]*"[^"]*")*[^"]*$)')
-"""A comma outside [] and, having an even number of them behind it, outside double quotes."""
+MOST_POINTS = 1000
+"""Each point is a run of its own, which takes minutes and disk."""
+
+_CLOSING = {'"': '"', "[": "]"}
 
 _BODY = """<p>{complete} of {all} points are complete. All share <code>{shared}</code>.</p>
 <p>The numbers are those of the fine-tuned model on the test studies, strict protocol, with 95 %
@@ -100,14 +104,16 @@ def plan_sweep(
 
     Raises:
         InputError: the grid is empty, names a parameter that no chapter has, one twice or one
-            that is also overridden, or has a value of another type, out of range or given twice;
-            the name is unusable, or stands for another sweep or run; or as in `driver.plan`.
+            that is also overridden, has a value of another type, out of range or given twice, one
+            that names a file which is not there, or more than `MOST_POINTS` points; the name is
+            unusable, or stands for another sweep or run; or as in `driver.plan`.
     """
     _, chapters = plan(profile, name, overrides)
     declared = {key: value for chapter, _ in chapters for key, value in chapter.parameters.items()}
     declared.pop("run_dir")
     values = _read_grid(grid, declared)
-    both = sorted(values.keys() & {override.partition("=")[0] for override in overrides})
+    overridden = (override.partition("=")[0] for override in overrides)
+    both = sorted(values.keys() & {SYMBOLS.get(key, key) for key in overridden})
     if both:
         raise InputError(f"{both[0]} is given by --grid and by -p: keep one of them")
     points = [
@@ -116,6 +122,8 @@ def plan_sweep(
     ]
     sweep = Sweep(name, profile, list(overrides), values, points)
     _check_place(sweep)
+    for point in points:
+        check_files((chapter, own | point.values) for chapter, own in chapters)
     return sweep
 
 
@@ -162,16 +170,17 @@ def value_text(value: Any) -> str:
 def _read_grid(grid: Sequence[str], declared: Mapping[str, Parameter]) -> dict[str, list[Any]]:
     if not grid:
         raise InputError("the sweep has no grid: give --grid NAME=VALUE,VALUE")
+    written = [(line, *line.partition("=")[::2]) for line in grid]
+    _check_count([len(_split(texts)) for _, _, texts in written])
     values: dict[str, list[Any]] = {}
-    for line in grid:
-        name, _, texts = line.partition("=")
-        name = SYMBOLS.get(name, name)
+    for line, given, texts in written:
+        name = SYMBOLS.get(given, given)
         if name in values:
             raise InputError(f"--grid: {name} is given twice: write all its values in one --grid")
         if name not in declared:
             resolve(declared, {name: texts}, "--grid")  # refuses it, with the nearest known name
         values[name] = []
-        for text in _SEPARATOR.split(texts):
+        for text in _split(texts):
             if not text.strip():
                 raise InputError(f"--grid {line} lacks a value: write --grid {name}=VALUE,VALUE")
             value = declared[name].parse(text.strip(), "--grid")
@@ -182,11 +191,41 @@ def _read_grid(grid: Sequence[str], declared: Mapping[str, Parameter]) -> dict[s
     return values
 
 
+def _split(texts: str) -> list[str]:
+    """The values between commas that stand neither within [] nor within double quotes."""
+    last = {closing: texts.rfind(closing) for closing in _CLOSING.values()}
+    ends, closing = [-1], None
+    for place, character in enumerate(texts):
+        if closing:
+            closing = None if character == closing else closing
+        elif place < last.get(_CLOSING.get(character, ""), -1):
+            closing = _CLOSING[character]
+        elif character == ",":
+            ends.append(place)
+    return [texts[start + 1 : end] for start, end in itertools.pairwise([*ends, len(texts)])]
+
+
+def _check_count(lengths: Sequence[int]) -> None:
+    """Refuse a grid of more points than a sweep runs, by the numbers of its values."""
+    count = math.prod(lengths)
+    if count > MOST_POINTS:
+        by = f" ({' x '.join(map(str, lengths))})" if len(lengths) > 1 else ""
+        raise InputError(
+            f"the grid has {count:,} points{by}, a run each, and a sweep takes at most "
+            f"{MOST_POINTS:,}: give fewer values"
+        )
+
+
 def _check_place(sweep: Sweep) -> None:
-    """Refuse a name that would mix this sweep with what is there already."""
+    """Refuse a name that would mix this sweep with what is there already.
+
+    A sweep of which no point has begun leaves its name free.
+    """
     path = sweep.folder / "sweep.json"
     if path.exists():
-        if read_json(path) != sweep.record():
+        points = re.compile(rf"{re.escape(sweep.name)}-\d+")
+        begun = any(points.fullmatch(place.name) for place in sweep.folder.parent.iterdir())
+        if begun and read_json(path) != sweep.record():
             raise InputError(
                 f"{path} tells of another grid, profile or -p: repeat those or take another --name"
             )

@@ -15,7 +15,7 @@ import pandas as pd
 from rich.console import Console
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.base.files import write_beside, write_json
+from cxr_mtl.base.files import check_writable, write_beside, write_json
 from cxr_mtl.base.processes import usable_cores
 from cxr_mtl.base.terminal import PlainConsole
 from cxr_mtl.runs.driver import AT_ONCE_VARIABLE, run_chapters
@@ -48,13 +48,14 @@ def run_sweep(sweep: Sweep, workers: int = 1, console: Console | None = None) ->
         `sweep.summarise` of all points.
 
     Raises:
-        InputError: another process is at this sweep, or the disk is full.
+        InputError: another process is at this sweep, or it cannot be written.
     """
+    check_writable(sweep.folder / "sweep.json")
     console = console or PlainConsole()
-    write_json(sweep.folder / "sweep.json", sweep.record())
     missing = {point.run: "not run yet" for point in sweep.points}
     attempts = _in_turn(sweep, console) if workers == 1 else _beside(sweep, workers, console)
     with Run(sweep.folder).locked(), contextlib.closing(attempts):
+        write_json(sweep.folder / "sweep.json", sweep.record())
         for count, (point, failure) in enumerate(attempts, 1):
             del missing[point.run]
             if failure is not None:

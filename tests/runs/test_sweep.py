@@ -29,6 +29,7 @@ temperature: Optional[float] = 0.07  # of the losses
 epochs: int = 20  # passes
 weights: Optional[list[float]] = None  # of the losses
 sections: str = "findings+impression"  # of the reports
+images: Optional[Path] = None  # folder
 # %%
 raise SystemExit("no chapter is executed here")
 """
@@ -132,7 +133,15 @@ def test_a_value_reaches_the_chapters_as_the_grid_gives_it(study):
     for point in sweep.points:
         _, chapters = driver.plan("demo", point.run, sweep.overrides_of(point))
         for _, values in chapters:
-            assert values == {"run_dir": f"runs/{point.run}", "epochs": 3} | point.values
+            assert (
+                values
+                == {
+                    "run_dir": f"runs/{point.run}",
+                    "epochs": 3,
+                    "images": None,
+                }
+                | point.values
+            )
 
 
 @pytest.mark.parametrize(
@@ -152,6 +161,29 @@ def test_a_value_reaches_the_chapters_as_the_grid_gives_it(study):
         (["epochs=5", "epochs=6"], "--grid: epochs is given twice"),
         (["temperature=0.1,0.10"], "--grid: temperature = 0.1 is given twice"),
         (["weights=[1,0,0],[1.0, 0, 0]"], "--grid: weights = [1.0, 0.0, 0.0] is given twice"),
+        (["temperature=0.1,1e-1"], "--grid: temperature = 0.1 is given twice: keep one"),
+        (
+            ["temperature=0.1,NaN"],
+            "--grid: temperature = 'NaN' is not of type Optional[float]: input should be",
+        ),
+        (
+            ["temperature=1e999"],
+            "--grid: temperature = '1e999' is not of type Optional[float]: input should be",
+        ),
+        (["tau=0.1", "temperature=0.2"], "--grid: temperature is given twice"),
+        (["epochs=1..5"], "--grid: epochs = '1..5' is not of type int"),
+        (["epochs=range(1,5)"], "--grid: epochs = 'range(1' is not of type int"),
+        ([f"epochs={','.join(map(str, range(1, 1002)))}"], "the grid has 1,001 points, a run each"),
+        (["epochs=" + "1," * 100_000 + "1"], "the grid has 100,001 points, a run each, and a swe"),
+        (["weights=" + "[" * 100_000], "--grid: weights = '[[["),
+        (['sections="' + "a," * 50_000], "the grid has 50,001 points"),
+        (
+            [
+                f"{name}={','.join(map(str, range(1, 10_001)))}"
+                for name in ("epochs", "temperature")
+            ],
+            "the grid has 100,000,000 points (10000 x 10000), a run each, and a sweep takes at mos",
+        ),
     ],
 )
 def test_a_grid_that_cannot_be_run_is_refused_with_nothing_made(study, grid, complaint):
@@ -165,6 +197,14 @@ def test_a_grid_that_cannot_be_run_is_refused_with_nothing_made(study, grid, com
     ("options", "complaint"),
     [
         ({"overrides": ["epochs=3"]}, "epochs is given by --grid and by -p"),
+        (
+            {"grid": ["temperature=0.1,1"], "overrides": ["tau=0.5"]},
+            "temperature is given by --grid and by -p",
+        ),
+        ({"grid": ["tau=0.1,1"], "overrides": ["temperature=0.5"]}, "temperature is given by --gr"),
+        ({"grid": ["tau=0.1,1"], "overrides": ["tau=0.5"]}, "temperature is given by --grid and"),
+        ({"grid": ["images=none"]}, "images = 'none': there is no such file or folder"),
+        ({"overrides": ["images=none"]}, "images = 'none': there is no such file or folder"),
         ({"overrides": ["epoch=3"]}, "-p: no chapter has a parameter epoch"),
         ({"profile": "typo"}, "the profile .*typo.yml does not exist"),
         ({"name": "../s"}, "the run name '../s' is not usable"),
@@ -174,7 +214,7 @@ def test_a_grid_that_cannot_be_run_is_refused_with_nothing_made(study, grid, com
 )
 def test_what_all_points_share_is_checked_too(study, options, complaint):
     with pytest.raises(InputError, match=complaint):
-        plan_sweep(["epochs=5,6"], **{"name": "s"} | options)
+        plan_sweep(**{"grid": ["epochs=5,6"], "name": "s"} | options)
     assert [path.name for path in study.iterdir()] == ["book"]
 
 
@@ -193,6 +233,16 @@ def test_a_name_stands_for_one_sweep(study, calls):
             plan_sweep(grid, "s", overrides=overrides)
     with pytest.raises(InputError, match="runs/s-1 is there and belongs to no sweep s-1"):
         plan_sweep(["epochs=5"], "s-1")
+
+
+def test_a_sweep_of_which_no_point_has_begun_leaves_its_name_free(study, monkeypatch):
+    def refuse(*_, **__):
+        raise InputError("there are no studies: give some")
+
+    monkeypatch.setattr(sweep_runner, "run_chapters", refuse)
+    run_sweep(plan_sweep(["epochs=5,6"], "s"), console=QUIET)
+    leave("s-other")
+    assert [point.run for point in plan_sweep(["epochs=7"], "s").points] == ["s-1"]
 
 
 def test_every_point_is_an_ordinary_run(study, calls):
@@ -459,8 +509,9 @@ def test_the_command_ends_with_1_when_a_point_failed(study, calls, monkeypatch, 
 
 def test_the_command_refuses_bad_input_with_2_before_any_work(study, calls, monkeypatch, capsys):
     assert call(monkeypatch, "sweep", "--grid", "temperature=0.1,0", "--name", "s") == 2
-    said = "error: --grid: temperature = 0.0 is out of range: input should be greater than 0\n"
-    assert capsys.readouterr().err == said
+    said = capsys.readouterr().err
+    assert said.startswith("error: --grid: temperature = 0.0 is out of range: input should be gre")
+    assert said.count("\n") == 1
     for words in (["--name", "s"], ["--grid", "epochs=5"]):
         assert call(monkeypatch, "sweep", *words) == 2
     assert call(monkeypatch, "sweep", "--grid", "epochs=5", "--name", "s", "--workers", "0") == 2
