@@ -239,7 +239,7 @@ print(f"loop {loop_clip:.5f}, library {library_clip:.5f}")
 # %% mystnb={"figure": {"name": "fig-toy-softmax", "caption": "Probabilities of the four reports for each image (rows add up to 1), at three temperatures. CLIP wants the outlined cells to be 1."}, "image": {"alt": "Three heat maps of softmax probabilities: spread out at temperature 1, nearly decided at 0.07, all or nothing at 0.01, where image B picks the report of A"}}
 heat_maps(
     {
-        f"$\\tau$ = {tau:g}": ((similarity / tau).softmax(dim=1), own)
+        f"τ = {tau:g}": ((similarity / tau).softmax(dim=1), own)
         for tau in (1, 0.07, 0.01)
     },
     image_names,
@@ -294,7 +294,7 @@ among_others = (fused @ fused.T).masked_fill(own, -torch.inf)
 same_label = (toy.labels[:, None] == toy.labels) & ~own
 heat_maps(
     {
-        f"$\\tau$ = {tau:g}": (
+        f"τ = {tau:g}": (
             (among_others / tau).softmax(dim=1).masked_fill(own, torch.nan),
             same_label,
         )

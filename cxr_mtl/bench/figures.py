@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from cxr_mtl.bench.costs import PLAIN, SINGLE_QUERY
 from cxr_mtl.bench.timing import Timing
@@ -49,6 +50,7 @@ def growth_figure(
     for axis in figure.axes:
         axis.set_yscale("log")
         axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_formatter(NullFormatter())
     figure.legend(*by_blocks.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 

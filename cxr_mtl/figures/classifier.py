@@ -14,7 +14,7 @@ from cxr_mtl.classifier.evaluation import (
     roc_curve_with_band,
 )
 from cxr_mtl.evidence.bootstrap import LEVEL, Bootstrap, Floats, Integers
-from cxr_mtl.figures.common import LABEL_COLOURS, LABEL_NAMES, MODEL_COLOURS, shown_once
+from cxr_mtl.figures.common import LABEL_COLOURS, LABEL_NAMES, MODEL_COLOURS, drawable, shown_once
 
 # The first is the classifier of the fine-tuned model; the others, on part of the input, are grey.
 CLASSIFIER_STYLES = ((MODEL_COLOURS[0], "-"), ("0.25", "-."), ("0.5", ":"))
@@ -38,10 +38,10 @@ def roc_and_precision_recall(
     for (name, values), style in zip(probabilities.items(), CLASSIFIER_STYLES, strict=False):
         colour, line = style
         x, y, low, high = roc_curve_with_band(values, labels, bootstrap)
-        roc.plot(x, y, line, color=colour, label=name)
+        roc.plot(x, y, line, color=colour, label=drawable(name))
         roc.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
         x, y, low, high = precision_recall_curve_with_band(values, labels, bootstrap)
-        recall.plot(x, y, line, color=colour, label=name, drawstyle="steps-pre")
+        recall.plot(x, y, line, color=colour, label=drawable(name), drawstyle="steps-pre")
         recall.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0, step="pre")
     roc.plot([0, 1], [0, 1], **_CHANCE)
     recall.plot([0, 1], [labels.mean()] * 2, **_CHANCE)

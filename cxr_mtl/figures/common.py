@@ -1,5 +1,6 @@
 """The book's figures, in one style: colour-blind safe, one colour per label and per model."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, TypeVar
@@ -10,8 +11,10 @@ import optuna
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 from optuna.importance import get_param_importances
 
+from cxr_mtl.base.terminal import printable
 from cxr_mtl.data.images import read_image
 from cxr_mtl.evidence.result_display import half_up, readable
 from cxr_mtl.retrieval.tsne_maps import EmbeddingMap
@@ -31,19 +34,33 @@ Plot = TypeVar("Plot", bound=Callable[..., Figure])
 
 
 def shown_once(plot: Plot) -> Plot:
-    """Close the figure that `plot` returns: a notebook then shows the return value alone."""
+    """Close the figure that `plot` returns: a notebook then shows the return value alone.
+
+    No text in it is read as mathematics, so a logarithmic axis needs a formatter without.
+    """
 
     @wraps(plot)
     def closed(*arguments: Any, **options: Any) -> Figure:
-        figure = plot(*arguments, **options)
+        with plt.rc_context({"text.parse_math": False}):
+            figure = plot(*arguments, **options)
         plt.close(figure)
         return figure
 
     return closed
 
 
+def drawable(text: str, lines: int = 1, width: int = 30) -> str:
+    """Text as a figure can hold it: printable, at most so many lines of so many characters."""
+    cut = [line if len(line) <= width else f"{line[: width - 2]} …" for line in text.split("\n")]
+    return printable("\n".join(cut if len(cut) <= lines else [*cut[: lines - 1], "…"]))
+
+
 def use_theme() -> None:
-    """Set the seaborn theme that all figures of the book share."""
+    """Set the seaborn theme that all figures of the book share.
+
+    A character that no font has is drawn as a box, without a warning.
+    """
+    warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from font")
     sns.set_theme(context="notebook", style="whitegrid", palette="colorblind")
     plt.rcParams.update({"figure.dpi": 110, "savefig.bbox": "tight", "axes.titlesize": "medium"})
 
@@ -52,7 +69,8 @@ def use_theme() -> None:
 def contact_sheet(
     paths: Sequence[str], captions: Sequence[str], columns: int, width: float = 1.75
 ) -> Figure:
-    """Images in a grid, `width` inches wide, each with its caption below."""
+    """Images in a grid, `width` inches wide, each with its caption below, cut where it is long."""
+    captions = [drawable(caption, lines=8, width=36) for caption in captions]
     rows = -(-len(paths) // columns)
     lines = max(caption.count("\n") for caption in captions) + 1
     below = 0.17 * lines + 0.25
@@ -85,6 +103,8 @@ def training_curves(steps: pd.DataFrame, epochs: pd.DataFrame) -> Figure:
     head = {"linestyle": "--", "label": "fusion head"}  # dashed: the two may coincide
     rates.plot(steps["step"], steps["head_learning_rate"], **head)
     rates.set(xlabel="step", ylabel="learning rate", yscale="log", title="Learning rates")
+    rates.yaxis.set_major_formatter("{x:g}")
+    rates.yaxis.set_minor_formatter(NullFormatter())
     rates.legend(**below)
     for name, label in (
         ("mrr_image_to_text", "image → report"),
@@ -184,7 +204,7 @@ def embedding_maps(maps: Mapping[str, EmbeddingMap], labels: np.ndarray) -> Figu
         for label, label_name in LABEL_NAMES.items():
             x, y = found.coordinates[labels == label].T
             axis.scatter(x, y, s=9, alpha=0.8, color=LABEL_COLOURS[label_name], label=label_name)
-        axis.set(xticks=[], yticks=[], title=readable(name))
+        axis.set(xticks=[], yticks=[], title=drawable(readable(name)))
         axis.set_xlabel(
             f"label accuracy {half_up(found.label_accuracy):.3f}\n"
             f"trustworthiness {half_up(found.trustworthiness):.3f}",

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.files import write_beside
 from cxr_mtl.evidence.result_display import NOT_TRAINED, SIGNIFICANT, half_up, readable
-from cxr_mtl.figures.common import MODEL_COLOURS, shown_once
+from cxr_mtl.figures.common import MODEL_COLOURS, drawable, shown_once
 
 Record = Mapping[str, Any]
 
@@ -45,9 +45,9 @@ def interval_plot(records: Sequence[Record], panel: str, chance: float, title: s
                 colour = MODEL_COLOURS[place] if place < len(MODEL_COLOURS) else GREY
                 _point(axis, record, place, colour)
         axis.axvline(chance, color="black", linestyle="--", linewidth=0.8)
-        axis.set(title=readable(name), xlabel=title)
+        axis.set(title=drawable(readable(name)), xlabel=drawable(title))
         axis.margins(x=0.08)
-        axis.set_yticks(range(len(models)), [readable(model) for model in models])
+        axis.set_yticks(range(len(models)), [drawable(readable(model)) for model in models])
         axis.grid(axis="y", visible=False)
     np.atleast_1d(axes)[0].invert_yaxis()
     figure.tight_layout()
@@ -122,7 +122,7 @@ def write_answer(path: Path, records: Sequence[Record]) -> None:
 
 def _variant(record: Record) -> str:
     group, variant = record["group"], record["variant"]
-    return variant if group in variant else f"{group}: {variant}"
+    return drawable(variant if group in variant else f"{group}: {variant}")
 
 
 def beyond(record: Record, band: float | None) -> bool:
@@ -155,7 +155,7 @@ def _panel(axis: Axes, records: Sequence[Record], title: str) -> None:
         words = readable(direction).split(" ")[0]
         axis.plot([], [], marker, color="0.35", label=f"{words} as query")
     axis.plot([], [], color="black", linestyle="--", linewidth=0.8, label="chance")
-    axis.set_yticks(range(len(models)), [readable(model) for model in models])
+    axis.set_yticks(range(len(models)), [drawable(readable(model)) for model in models])
     axis.set(title=title, ylim=(len(models) - 0.5, -0.5))
     axis.grid(axis="y", visible=False)
 

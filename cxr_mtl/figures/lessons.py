@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike
 
-from cxr_mtl.figures.common import LABEL_COLOURS, LABEL_NAMES, shown_once
+from cxr_mtl.figures.common import LABEL_COLOURS, LABEL_NAMES, drawable, shown_once
 from cxr_mtl.training.toy_batch import ToyBatch
 
 _CELL_INCHES = 0.52
@@ -39,6 +39,7 @@ def heat_maps(
     A panel is a matrix [rows, columns], NaN where a cell stays blank, and a boolean one of the same
     shape that says which cells are outlined. `span` holds the values at the ends of the colours.
     """
+    rows, columns = ([drawable(name) for name in names] for names in (rows, columns))
     longest = max(map(len, columns))
     upright = longest <= 6
     beside = 0.09 * max(map(len, rows)) + 0.15 * len(panels) + 1.0  # row names, gaps, scale
@@ -69,7 +70,7 @@ def heat_maps(
             ax=axis,
         )
         _outline(axis, np.asarray(outlined, dtype=bool))
-        axis.set_title(title)
+        axis.set_title(drawable(title, lines=2))
         axis.grid(False)
         axis.tick_params(axis="x", rotation=0 if upright else 90)
         axis.tick_params(axis="y", rotation=0)
@@ -93,6 +94,7 @@ def pairs_on_circle(panels: Mapping[str, ToyBatch]) -> Figure:
     At most three panels stand in a row, four as two by two.
     The name of a pair stands outside, by its image; images that lie close together share a place.
     """
+    panels = {drawable(title, lines=2): batch for title, batch in panels.items()}
     columns = 2 if len(panels) == 4 else min(len(panels), 3)
     rows = -(-len(panels) // columns)
     title_lines = max(title.count("\n") + 1 for title in panels)
@@ -133,7 +135,7 @@ def _names_outside(batch: ToyBatch) -> list[tuple[str, np.ndarray]]:
     groups = np.split(order, np.flatnonzero(gaps[1:] > _NEIGHBOUR_DEGREES) + 1)
     middles = [points[group].mean(axis=0) for group in groups]
     return [
-        (" ".join(batch.names[i] for i in group), 1.23 * middle / np.linalg.norm(middle))
+        (drawable(" ".join(batch.names[i] for i in group)), 1.23 * middle / np.linalg.norm(middle))
         for group, middle in zip(groups, middles, strict=True)
     ]
 
