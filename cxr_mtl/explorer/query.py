@@ -10,11 +10,12 @@ from rich.table import Table
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.files import read_json
 from cxr_mtl.data.images import read_image
-from cxr_mtl.models.backbones import load_backbone
+from cxr_mtl.models.backbones import LOCAL, load_backbone
 from cxr_mtl.models.features import load_images
 from cxr_mtl.models.reading import check_query
 from cxr_mtl.models.tokenizers import load_tokenizer
 from cxr_mtl.retrieval.index import Index, normalised
+from cxr_mtl.runs.freshness import mending_command
 from cxr_mtl.runs.run import Run
 from cxr_mtl.training.fine_tuned import load_fine_tuned
 
@@ -38,13 +39,14 @@ def query_run(
     Raises:
         InputError: not exactly one of image and text, an unreadable image, a text that is empty,
             too long or without a word of the model's vocabulary, a k beyond the index, or a run
-            that has no trained model or index yet.
+            that has no trained model or index yet, or whose backbone's folder is gone.
     """
     if (image is None) == (text is None):
         raise InputError("give either an image or a text to search for, not both or neither")
     if text is not None and not text.strip():
         raise InputError("the text to search for is empty: describe a finding")
     about = read_json(run / FINE_TUNED / "fine_tuned.json")
+    _check_source(run, about["source"])
     index = Index.load(run / INDEX, about["key"])
     index.check_k(k)
     if image is not None:
@@ -62,6 +64,16 @@ def query_run(
     scores, positions = index.search(normalised(query), k)
     found = index.metadata.iloc[positions[0]].to_dict("records")
     return [{"score": float(score), **row} for score, row in zip(scores[0], found, strict=True)]
+
+
+def _check_source(run: Run, source: str) -> None:
+    """Of a model that lay in the cache, the remedy is the run; of the user's own, its folder."""
+    folder = Path(source.removeprefix(LOCAL))
+    if source.startswith(LOCAL) and not folder.is_dir():
+        raise InputError(
+            f"{folder} is gone, the model that {run.path} was fine-tuned from: put it back, or "
+            f"make it again with `{mending_command(run.path.name, Path())}`"
+        )
 
 
 def hits_table(hits: Iterable[Mapping[str, Any]]) -> Table:

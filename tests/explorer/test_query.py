@@ -1,12 +1,14 @@
 """Asking a run: the nearest studies by image or report, and one sentence for what cannot be."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
 
 from cxr_mtl.base.errors import InputError
+from cxr_mtl.base.files import read_json, write_json
 from cxr_mtl.base.terminal import PlainConsole
 from cxr_mtl.explorer.query import describe_index, hits_table, query_run
 from cxr_mtl.models.backbones import load_backbone
@@ -138,4 +140,16 @@ def test_a_run_without_a_model_or_with_another_ones_index_says_what_to_do(
     metadata = studies[["study", "image", "label", "text"]]
     Index.build(fused_vectors(*finished[1]), metadata, "another").save(run / "index")
     with pytest.raises(InputError, match="was built by the model another, not by"):
+        query_run(run, text="effusion")
+
+
+def test_a_backbone_that_is_gone_is_named_with_the_command_that_makes_it_again(finished, tmp_path):
+    """As after `rm -r runs/cache`, where the demo's models lie."""
+    run = Run(shutil.copytree(finished[0].path, tmp_path / "mine"))
+    about = read_json(run / "fine_tuned/fine_tuned.json")
+    write_json(run / "fine_tuned/fine_tuned.json", about | {"source": "local-dir:cache/models/x"})
+    said = (
+        "cache/models/x is gone, .*: put it back, or make it again with `cxr-mtl book --run mine`"
+    )
+    with pytest.raises(InputError, match=said):
         query_run(run, text="effusion")
