@@ -19,7 +19,8 @@
 #
 # **You will learn** what the Open-I collection holds and what it does not, how a study becomes one
 # image, one text and one label, which choices move the numbers of every later chapter, and how a
-# split leaks. **It needs** nothing but the reports, which ship inside the `torchxrayvision` package.
+# split leaks. **It needs** the reports, which ship inside the `torchxrayvision` package, and of the models
+# no more than their tokenizers.
 #
 # Open-I {cite}`demner2016` is the Indiana University collection of chest X-ray studies: a
 # radiologist's report for each, indexed with MeSH headings, and usually a frontal and a lateral
@@ -235,8 +236,9 @@ print(textwrap.fill(example["text"], 72))
 # one, what they leave unread of the reports above. CLIP's context is 77 tokens, BiomedCLIP's 256.
 
 # %%
+reports = dict(zip(studies["study"], studies["text"], strict=True))
 read = {
-    name: count_reports(tokenize, list(studies["text"]))
+    name: count_reports(tokenize, reports)
     for name, tokenize in tokenizers.items()
 }
 reading_table(read)

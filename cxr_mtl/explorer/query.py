@@ -43,8 +43,10 @@ def query_run(
     """
     if (image is None) == (text is None):
         raise InputError("give either an image or a text to search for, not both or neither")
-    if text is not None and not text.strip():
-        raise InputError("the text to search for is empty: describe a finding")
+    if image is not None and not Path(image).name:
+        raise InputError(f"the image to search for is {str(image)!r}: name a file")
+    if text is not None:
+        _check_text(text)
     about = read_json(run / FINE_TUNED / "fine_tuned.json")
     _check_source(run, about["source"])
     index = Index.load(run / INDEX, about["key"])
@@ -74,6 +76,18 @@ def _check_source(run: Run, source: str) -> None:
             f"{folder} is gone, the model that {run.path} was fine-tuned from: put it back, or "
             f"make it again with `{mending_command(run.path.name, Path())}`"
         )
+
+
+def _check_text(text: str) -> None:
+    if not text.strip():
+        raise InputError("the text to search for is empty: describe a finding")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            "the text to search for holds bytes that are no UTF-8, after "
+            f"{text[: error.start][-30:]!r}: give it as UTF-8"
+        ) from None
 
 
 def hits_table(hits: Iterable[Mapping[str, Any]]) -> Table:

@@ -1,14 +1,14 @@
 """What a model does not read of texts, said: in sentences on one, in counts over many reports."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import pandas as pd
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.models.tokenizers import Tokenizer, Word, read_texts
+from cxr_mtl.models.tokenizers import Tokenizer, Word, check_length, read_texts
 
 MOST_WORDS, LONGEST_SHOWN = 8, 30
 MOST_UNKNOWN, MOST_IN_PIECES = 0.05, 0.4
@@ -77,16 +77,21 @@ class ReportsRead:
     most_unknown: tuple[tuple[str, int], ...]
 
 
-def count_reports(tokenize: Tokenizer, texts: Sequence[str]) -> ReportsRead:
+def count_reports(tokenize: Tokenizer, reports: Mapping[str, str]) -> ReportsRead:
     """Count what a tokenizer and its context leave unread of each report.
 
+    Args:
+        reports: the texts by study.
+
     Raises:
-        InputError: as in `read_texts`.
+        InputError: as in `read_texts`; of a text that is too long it names the study.
     """
+    for study, text in reports.items():
+        check_length(text, f"the report of study {study}")
     counted: Counter[str] = Counter()
     unknown: Counter[str] = Counter()
     longest = 0
-    for reading in read_texts(tokenize, texts):
+    for reading in read_texts(tokenize, list(reports.values())):
         words = [word for word in reading.words if _is_word(word)]
         not_known = [word.text.lower() for word in words if not word.tokens]
         unknown.update(not_known)
@@ -101,7 +106,7 @@ def count_reports(tokenize: Tokenizer, texts: Sequence[str]) -> ReportsRead:
         )
     words = max(1, counted["words"])
     return ReportsRead(
-        reports=len(texts),
+        reports=len(reports),
         context_tokens=tokenize.context_length,
         longest_report_tokens=longest,
         reports_cut=counted["cut"],

@@ -77,7 +77,7 @@ def read_texts(tokenize: Tokenizer, texts: Sequence[str]) -> Iterator[Reading]:
     for start in range(0, len(texts), BATCH):
         batch = list(texts[start : start + BATCH])
         for text in batch:
-            _check_length(text)
+            check_length(text)
         cleaned = [tokenize.clean_fn(text) for text in batch]
         for text, (parts, around) in zip(cleaned, _parts(tokenize, cleaned), strict=True):
             yield _reading(text, parts, around, tokenize.context_length)
@@ -140,15 +140,20 @@ def _reading(text: str, parts: list[_Part], around: int, context: int) -> Readin
 _TOO_LONG_A_RUN = re.compile(rf"\w{{{LONGEST_WORD + 1},}}|[^\w\s]{{{LONGEST_WORD + 1},}}")
 
 
-def _check_length(text: str) -> None:
+def check_length(text: str, called: str = "the text") -> None:
+    """Refuse what is too long to be a report, for which a tokenizer might need hours.
+
+    Raises:
+        InputError: too many characters, in all or in one run of letters or signs.
+    """
     if len(text) > LONGEST_TEXT:
         raise InputError(
-            f"a text of {len(text):,} characters, which begins {text[:30]!r}, is longer than the "
-            f"{LONGEST_TEXT:,} that are read: give the report alone"
+            f"{called} has {len(text):,} characters, more than the {LONGEST_TEXT:,} that are read: "
+            "give the report alone"
         )
     run = _TOO_LONG_A_RUN.search(text)
     if run:
         raise InputError(
-            f"a text has a run of {len(run[0]):,} letters or signs without a blank, "
-            f"{run[0][:30]!r} and so on, longer than the {LONGEST_WORD:,} that are read: give text"
+            f"{called} has a run of {len(run[0]):,} letters or signs without a blank, "
+            f"{run[0][:30]!r} and so on, more than the {LONGEST_WORD:,} that are read: give words"
         )

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -94,11 +95,13 @@ def test_the_index_is_described_by_its_run_studies_and_model(finished, source):
     ("question", "sentence"),
     [
         ({}, "either an image or a text"),
-        ({"image": "a.png", "text": "effusion"}, "not both or neither"),
+        ({"image": Path("a.png"), "text": "effusion"}, "not both or neither"),
         ({"text": ""}, "the text to search for is empty"),
         ({"text": " \n"}, "the text to search for is empty"),
-        ({"image": "gone.png"}, r"gone\.png is missing"),
-        ({"image": __file__}, r"test_query\.py cannot be read as an image"),
+        ({"text": "effusion \udcff"}, "holds bytes that are no UTF-8, after 'effusion '"),
+        ({"image": Path("")}, "the image to search for is '.': name a file"),
+        ({"image": Path("gone.png")}, r"gone\.png is missing"),
+        ({"image": Path(__file__)}, r"test_query\.py cannot be read as an image"),
         ({"text": "effusion", "k": 25}, "k is 25 and the index holds 24 studies"),
         ({"text": "effusion", "k": 0}, "k is 0"),
         ({"text": "effusion", "k": -3}, "k is -3"),

@@ -77,9 +77,19 @@ def test_known_words_beyond_the_context_do_not_help(tokenize):
         check_query(tokenize, "foo " * 10 + "lungs clear")
 
 
+def counted(tokenize, texts):
+    return count_reports(tokenize, {str(number): text for number, text in enumerate(texts)})
+
+
+@pytest.mark.parametrize("text", ["lungs " * 20_000, "x" * 2_000])
+def test_what_is_no_report_is_named_by_its_study(tokenize, text):
+    with pytest.raises(InputError, match="the report of study 1 has"):
+        counted(tokenize, ["Clear.", text])
+
+
 def test_reports_are_counted_as_by_hand(tokenize):
     texts = ["Lungs clear.", "lungs Foo foo", "Pneumothorax", "lungs " * 10]
-    found = count_reports(tokenize, texts)
+    found = counted(tokenize, texts)
     assert (found.reports, found.context_tokens, found.longest_report_tokens) == (4, 8, 12)
     assert found.reports_cut == 1
     assert found.tokens_not_read == 4 / (5 + 5 + 4 + 12)
@@ -91,12 +101,12 @@ def test_reports_are_counted_as_by_hand(tokenize):
 
 
 def test_no_report_at_all_counts_nothing(tokenize):
-    found = count_reports(tokenize, [])
+    found = counted(tokenize, [])
     assert (found.reports, found.tokens_not_read, found.unknown_words) == (0, 0, 0)
 
 
 def notices(tokenize, texts):
-    records = reading_records({"a model": count_reports(tokenize, texts)})
+    records = reading_records({"a model": counted(tokenize, texts)})
     return {r["about"]: r["value"] for r in records if r["metric"] == "notice"}
 
 
@@ -124,7 +134,7 @@ def test_words_in_pieces_get_a_notice_where_most_are(tokenize):
 
 
 def test_the_table_and_the_records_hold_what_was_counted(tokenize):
-    found = count_reports(tokenize, ["Lungs Foo foo b_b", "lungs " * 10])
+    found = counted(tokenize, ["Lungs Foo foo b_b", "lungs " * 10])
     table = reading_table({"a model": found})
     row = table.loc["a model"]
     assert (row["context"], row["longest report"], row["reports cut"]) == ("8", "12", "1")
