@@ -44,13 +44,19 @@ def hub_model(repository: str) -> tuple[Path, Path]:
         InputError: no network, no such model or no leave to fetch it, it is not in OpenCLIP's
             form, or its configuration is unusable.
     """
-    config = _fetched(repository, CONFIG)
-    check_config(config)
+    config = hub_configuration(repository)
     try:
         return config, Path(download_pretrained_from_hf(repository))
     except FileNotFoundError:
         # open_clip tries several names and tells nothing of why: ask once more for the last one.
         return config, _fetched(repository, HF_WEIGHTS_NAME)
+
+
+def hub_configuration(repository: str) -> Path:
+    """The configuration of a model OWNER/NAME alone; errors as of `hub_model`."""
+    config = _fetched(repository, CONFIG)
+    check_config(config)
+    return config
 
 
 def _fetched(repository: str, name: str) -> Path:

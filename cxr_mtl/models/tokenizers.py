@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import open_clip
-from huggingface_hub import hf_hub_download
 from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.models.backbones import open_clip_name, quiet_open_clip
+from cxr_mtl.models.backbones import HUB, open_clip_name, quiet_open_clip
+from cxr_mtl.models.hub import hub_configuration
 
 Tokenizer = Callable[[list[str]], Tensor]
 BATCH = 1024
@@ -55,16 +55,19 @@ def load_tokenizer(source: str) -> Tokenizer:
             tokenizer is still to be fetched.
     """
     name, _ = open_clip_name(source)
+    if name.startswith(HUB):
+        # Without it open_clip would guess the context length.
+        hub_configuration(name.removeprefix(HUB))
     try:
         with quiet_open_clip():
-            if name.startswith("hf-hub:"):
-                # Without this file open_clip would guess the context length.
-                hf_hub_download(name.removeprefix("hf-hub:"), "open_clip_config.json")
             return open_clip.get_tokenizer(name)
     # The tokenizers library answers a damaged file with a bare Exception.
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"the tokenizer of {source!r} cannot be loaded: {reason}") from error
+        remedy = "check the connection" if name.startswith(HUB) else "bring that of the weights"
+        raise InputError(
+            f"the tokenizer of {source!r} cannot be loaded ({reason}): {remedy}"
+        ) from error
 
 
 def read_texts(tokenize: Tokenizer, texts: Sequence[str]) -> Iterator[Reading]:

@@ -9,6 +9,7 @@ from open_clip.tokenizer import SimpleTokenizer
 from transformers import AutoTokenizer
 
 from cxr_mtl.base.errors import InputError
+from cxr_mtl.models import hub
 from cxr_mtl.models.backbones import load_backbone
 from cxr_mtl.models.tokenizers import LONGEST_TEXT, LONGEST_WORD, Word, load_tokenizer, read_texts
 from tests.models.written_tokenizer import write_tokenizer
@@ -150,14 +151,26 @@ def test_a_missing_or_damaged_piece_is_named(untrained_folder, tmp_path, damage,
 
 @pytest.mark.parametrize("name", ["clip", "biomedclip", "hf-hub:nobody/nothing"])
 def test_without_a_network_the_tokenizer_of_a_hub_model_is_refused_in_one_sentence(
-    name, monkeypatch, tmp_path
+    name, monkeypatch
 ):
     def no_network(*_, **__):
+        raise ConnectionResetError("by the peer")
+
+    monkeypatch.setattr(hub, "hf_hub_download", no_network)
+    with pytest.raises(InputError, match=r"^hf-hub:\S+ cannot be fetched, the Hugging Face Hub"):
+        load_tokenizer(name)
+
+
+def test_a_tokenizer_that_cannot_be_fetched_although_the_configuration_could_is_told(monkeypatch):
+    def no_network(_):
         raise OSError("We couldn't connect to the Hub\nand more")
 
-    monkeypatch.setattr("cxr_mtl.models.tokenizers.hf_hub_download", no_network)
-    with pytest.raises(InputError, match=rf"tokenizer of '{name}' .* connect to the Hub$"):
-        load_tokenizer(name)
+    monkeypatch.setattr("cxr_mtl.models.tokenizers.hub_configuration", lambda _: None)
+    monkeypatch.setattr("open_clip.get_tokenizer", no_network)
+    with pytest.raises(
+        InputError, match=r"\(We couldn't connect to the Hub\): check the connection$"
+    ):
+        load_tokenizer("clip")
 
 
 def test_an_unknown_name_is_refused():
