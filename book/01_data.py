@@ -66,7 +66,7 @@ from cxr_mtl.models import (
     source_files,
 )
 from cxr_mtl.phantoms import draw_phantoms
-from cxr_mtl.runs import Run, watch
+from cxr_mtl.runs import Run, check_parameters, watch
 from cxr_mtl.training import tokenizer_source
 
 use_theme()
@@ -101,6 +101,7 @@ general_model: str = "clip"  # baseline of general purpose, named likewise
 # below; studies that a given split leaves out are dropped, too.
 
 # %%
+check_parameters(globals())
 run = Run(run_dir)
 sources = {
     name: tokenizer_source(name, Path(cache_dir), seed)

@@ -51,7 +51,7 @@ from cxr_mtl.models import (
     pick_device,
     source_files,
 )
-from cxr_mtl.runs import Run, watch
+from cxr_mtl.runs import check_parameters, open_run, watch
 from cxr_mtl.training import (
     LossWeights,
     backbone_source,
@@ -102,7 +102,8 @@ device: DeviceName = "auto"  # auto: the GPU when there is one
 # archive, the second on captioned everyday shapes.
 
 # %%
-run = Run(run_dir)
+check_parameters(globals())
+run = open_run(run_dir)
 device = pick_device(device)
 sources = {
     name: backbone_source(name, Path(cache_dir), seed, report=print)

@@ -38,7 +38,7 @@ from cxr_mtl.base import (
     write_table,
 )
 from cxr_mtl.figures import common, use_theme
-from cxr_mtl.runs import Run
+from cxr_mtl.runs import check_parameters, open_run
 from cxr_mtl.training import (
     PAPER_WEIGHTS,
     LossWeights,
@@ -87,7 +87,8 @@ device: DeviceName = "auto"  # auto: the GPU when there is one
 # lead after a few epochs need not lead at the end.
 
 # %%
-run = Run(run_dir)
+check_parameters(globals())
+run = open_run(run_dir)
 setup = prepare_training(
     run.path, Path(cache_dir), unfrozen_blocks, feature_precision, device
 )

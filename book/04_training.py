@@ -32,7 +32,7 @@ import torch.nn.functional as F
 from cxr_mtl.base import DeviceName, Precision, read_json, write_table
 from cxr_mtl.data import splits
 from cxr_mtl.figures import pairs_on_circle, training_curves, use_theme
-from cxr_mtl.runs import Run
+from cxr_mtl.runs import check_parameters, open_run
 from cxr_mtl.training import (
     LossWeights,
     TrainingConfig,
@@ -67,7 +67,8 @@ threads: Optional[int] = None  # of a training; None: its share of the cores
 device: DeviceName = "auto"  # auto: the GPU when there is one
 
 # %%
-run = Run(run_dir)
+check_parameters(globals())
+run = open_run(run_dir)
 setup = prepare_training(
     run.path, Path(cache_dir), unfrozen_blocks, feature_precision, device
 )

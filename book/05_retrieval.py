@@ -48,7 +48,7 @@ from cxr_mtl.retrieval import (
     searches,
     store_embeddings,
 )
-from cxr_mtl.runs import Run
+from cxr_mtl.runs import check_parameters, open_run
 from cxr_mtl.training import load_fine_tuned
 
 use_theme()
@@ -63,7 +63,8 @@ device: DeviceName = "auto"  # auto: the GPU when there is one
 # ## Three models embed the test studies
 
 # %%
-run = Run(run_dir)
+check_parameters(globals())
+run = open_run(run_dir)
 device = pick_device(device)
 studies = read_table(run / "studies.parquet")
 test = studies[studies["split"] == "test"].reset_index(drop=True)

@@ -32,7 +32,7 @@ from cxr_mtl.retrieval import (
     normalised,
     stored_embeddings,
 )
-from cxr_mtl.runs import Run
+from cxr_mtl.runs import check_parameters, open_run
 
 use_theme()
 
@@ -51,7 +51,8 @@ tsne_perplexity: float = 30.0  # effective number of neighbours of t-SNE
 # *Trustworthiness* is a property of the map: 1 when every neighbour on paper is a neighbour in truth.
 
 # %%
-run = Run(run_dir)
+check_parameters(globals())
+run = open_run(run_dir)
 studies = read_table(run / "studies.parquet")
 test = studies[studies["split"] == "test"].reset_index(drop=True)
 labels = test["label"].to_numpy()

@@ -44,7 +44,7 @@ from cxr_mtl.bench import (
 )
 from cxr_mtl.figures import use_theme
 from cxr_mtl.models import compute_features, load_backbone, pick_device
-from cxr_mtl.runs import Run
+from cxr_mtl.runs import check_parameters, open_run
 from cxr_mtl.training import TrainingConfig, load_fine_tuned
 
 use_theme()
@@ -114,6 +114,7 @@ device: DeviceName = "auto"  # auto: the GPU when there is one
 # The forward pass of the last block of BiomedCLIP's image tower, in multiply-adds per image:
 
 # %%
+check_parameters(globals())
 costs.product_table(tokens=197, width=768, heads=12)
 
 # %% [markdown]
@@ -235,7 +236,7 @@ print(
 # ## A step, on this machine
 
 # %%
-run = Run(run_dir)
+run = open_run(run_dir)
 device = pick_device(device)
 studies = read_table(run / "studies.parquet")
 source = read_json(run / "models.json")["fine_tuned_from"]["source"]

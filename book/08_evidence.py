@@ -50,7 +50,7 @@ from cxr_mtl.retrieval import (
     normalised,
     stored_embeddings,
 )
-from cxr_mtl.runs import Run
+from cxr_mtl.runs import check_parameters, open_run
 
 use_theme()
 
@@ -67,6 +67,7 @@ seed: int = 0  # seed of every random choice
 # search them as the paper does:
 
 # %%
+check_parameters(globals())
 rng = np.random.default_rng(seed)
 v, t = (normalised(rng.standard_normal((400, 512))) for _ in range(2))
 own = np.arange(400)
@@ -193,7 +194,7 @@ print(
 # image half that any image is near to.
 
 # %%
-run = Run(run_dir)
+run = open_run(run_dir)
 studies = read_table(run / "studies.parquet")
 test = studies[studies["split"] == "test"].reset_index(drop=True)
 labels, texts = test["label"].to_numpy(), list(test["text"])

@@ -49,7 +49,7 @@ from cxr_mtl.evidence import (
     significance,
 )
 from cxr_mtl.figures import difference_plot, intervals, use_theme
-from cxr_mtl.runs import Run
+from cxr_mtl.runs import check_parameters, open_run
 from cxr_mtl.training import (
     TrainingConfig,
     embed_rows,
@@ -91,7 +91,8 @@ device: DeviceName = "auto"  # auto: the GPU when there is one
 # | no test report in training | studies whose report stands word for word among the test reports are left out of the training |
 
 # %%
-run = Run(run_dir)
+check_parameters(globals())
+run = open_run(run_dir)
 about = read_json(run / "fine_tuned" / "fine_tuned.json")
 config = TrainingConfig(**about["training"])
 unfrozen_blocks = about["unfrozen_blocks"]

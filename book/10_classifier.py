@@ -51,7 +51,7 @@ from cxr_mtl.evidence import Bootstrap, metric_name, results_table
 from cxr_mtl.figures import classifier, use_theme
 from cxr_mtl.models import LastLayer, embed_texts
 from cxr_mtl.retrieval import stored_embeddings
-from cxr_mtl.runs import Run
+from cxr_mtl.runs import check_parameters, open_run
 from cxr_mtl.training import embed_rows, load_fine_tuned, prepare_training
 
 use_theme()
@@ -74,7 +74,8 @@ device: DeviceName = "auto"  # auto: the GPU when there is one
 # fine-tuned last layer alone, from the features that the training kept.
 
 # %%
-run = Run(run_dir)
+check_parameters(globals())
+run = open_run(run_dir)
 unfrozen_blocks = read_json(run / "fine_tuned" / "fine_tuned.json")[
     "unfrozen_blocks"
 ]

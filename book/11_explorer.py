@@ -72,7 +72,7 @@ from cxr_mtl.explorer import (
 )
 from cxr_mtl.models import load_backbone
 from cxr_mtl.retrieval import normalised, stored_embeddings
-from cxr_mtl.runs import Run
+from cxr_mtl.runs import check_parameters, open_run
 from cxr_mtl.training import load_fine_tuned
 
 # %% tags=["parameters"]
@@ -84,7 +84,8 @@ dataset: DatasetName = "openi"  # where images and reports come from
 # Every search in the page is a product of one query with all of them, as in chapter 5.
 
 # %%
-run = Run(run_dir)
+check_parameters(globals())
+run = open_run(run_dir)
 studies = read_table(run / "studies.parquet")
 test = studies[studies["split"] == "test"].reset_index(drop=True)
 about = read_json(run / "models.json")

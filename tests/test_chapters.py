@@ -138,6 +138,13 @@ def test_papermill_lists_every_parameter_with_its_type_and_help_and_calls_a_typo
     ]
 
 
+@pytest.mark.parametrize("path", STAGES, ids=lambda path: path.stem)
+def test_the_first_code_behind_the_parameters_checks_them(path):
+    cells = code_cells(read_chapter(path).notebook)
+    place = next(i for i, source in enumerate(cells) if source.startswith("run_dir: str"))
+    assert cells[place + 1].startswith("check_parameters(globals())\n")
+
+
 def test_exercises_declare_their_parameters_as_the_chapters_do(declared):
     pages = {page.name: page.parameters for page in read_exercises(BOOK)}
     names = {name for parameters in pages.values() for name in parameters}

@@ -15,7 +15,6 @@ from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.terminal import PlainConsole
 from cxr_mtl.pages import build
 from cxr_mtl.runs import driver, stage_runner
-from cxr_mtl.runs.run import Run
 
 
 @pytest.fixture
@@ -210,7 +209,7 @@ def test_query_prints_a_table_or_json(command, module, tmp_path, monkeypatch, ca
         return HITS
 
     monkeypatch.chdir(tmp_path)
-    Run("runs/demo")
+    Path("runs/demo").mkdir(parents=True)
     module(
         "explorer.query",
         query_run=query_run,

@@ -26,14 +26,15 @@ from sklearn.metrics import pairwise_distances
 
 from cxr_mtl.base import read_table
 from cxr_mtl.data import label_of, read_reports, read_views, splits
-from cxr_mtl.runs import Run
+from cxr_mtl.runs import check_parameters, open_run
 
 # %% tags=["parameters"]
 run_dir: str = "runs/demo"  # folder of this run
 seed: int = 0  # seed of every random choice
 
 # %%
-run = Run(run_dir)
+check_parameters(globals())
+run = open_run(run_dir)
 studies = read_table(run / "studies.parquet")
 reports = read_reports()[0]
 reports[["study", "findings", "impression", "mesh_major"]].head(3)

@@ -25,6 +25,7 @@ from torch import nn
 from torch.nn.functional import normalize, scaled_dot_product_attention
 from torch.utils.flop_counter import FlopCounterMode
 
+from cxr_mtl.runs import check_parameters
 from cxr_mtl.training import (
     classification_loss,
     clip_loss,
@@ -36,6 +37,7 @@ run_dir: str = "runs/demo"  # folder of this run
 seed: int = 0  # seed of every random choice
 
 # %%
+check_parameters(globals())
 random = torch.Generator().manual_seed(seed)
 
 

@@ -36,7 +36,7 @@ from torch import nn
 
 from cxr_mtl.base import read_json, read_table
 from cxr_mtl.models import FusionHead
-from cxr_mtl.runs import Run
+from cxr_mtl.runs import check_parameters, open_run
 from cxr_mtl.training import (
     PAPER_WEIGHTS,
     LossWeights,
@@ -55,7 +55,8 @@ run_dir: str = "runs/demo"  # folder of this run
 seed: int = 0  # seed of every random choice
 
 # %%
-run = Run(run_dir)
+check_parameters(globals())
+run = open_run(run_dir)
 trials = read_table(run / "trials.parquet")
 trials.head()
 

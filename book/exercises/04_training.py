@@ -32,7 +32,7 @@ from torch import Tensor, nn
 
 from cxr_mtl.base import read_json, read_table
 from cxr_mtl.data import splits
-from cxr_mtl.runs import Run
+from cxr_mtl.runs import check_parameters, open_run
 from cxr_mtl.training import (
     clip_loss,
     supervised_contrastive_loss,
@@ -48,7 +48,8 @@ run_dir: str = "runs/demo"  # folder of this run
 seed: int = 0  # seed of every random choice
 
 # %%
-run = Run(run_dir)
+check_parameters(globals())
+run = open_run(run_dir)
 studies = read_table(run / "studies.parquet")
 train_studies = studies[studies["split"] == "train"]
 steps = read_table(run / "steps.parquet")

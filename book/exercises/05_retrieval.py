@@ -37,7 +37,7 @@ from cxr_mtl.retrieval import (
     normalised,
     stored_embeddings,
 )
-from cxr_mtl.runs import Run
+from cxr_mtl.runs import check_parameters, open_run
 
 faiss.omp_set_num_threads(1)  # The sets are small: threads would wait.
 
@@ -52,7 +52,8 @@ seed: int = 0  # seed of every random choice
 # diagonal.
 
 # %%
-run = Run(run_dir)
+check_parameters(globals())
+run = open_run(run_dir)
 studies = read_table(run / "studies.parquet")
 test = studies[studies["split"] == "test"].reset_index(drop=True)
 labels, own = test["label"].to_numpy(), np.arange(len(test))

@@ -41,7 +41,7 @@ from cxr_mtl.retrieval import (
     stored_embeddings,
     tsne_maps,
 )
-from cxr_mtl.runs import Run
+from cxr_mtl.runs import check_parameters, open_run
 
 # The sets are small: threads would wait for each other.
 threadpool_limits(1)
@@ -56,7 +56,8 @@ seed: int = 0  # seed of every random choice
 # L2-normalised, and `on_map` the places that the chapter's t-SNE gave them, [studies, 2].
 
 # %%
-run = Run(run_dir)
+check_parameters(globals())
+run = open_run(run_dir)
 studies = read_table(run / "studies.parquet")
 labels = studies.loc[studies["split"] == "test", "label"].to_numpy()
 models = read_json(run / "models.json")

@@ -34,7 +34,7 @@ from cxr_mtl.models import (
     single_query,
     token_layout,
 )
-from cxr_mtl.runs import Run
+from cxr_mtl.runs import check_parameters, open_run
 
 
 def counted_flops(function, *arguments):
@@ -54,7 +54,8 @@ run_dir: str = "runs/demo"  # folder of this run
 # The lengths of this run's reports in tokens, and what the chapter measured:
 
 # %%
-run = Run(run_dir)
+check_parameters(globals())
+run = open_run(run_dir)
 backbone = load_backbone(
     read_json(run / "models.json")["fine_tuned_from"]["source"]
 )

@@ -35,7 +35,7 @@ from cxr_mtl.retrieval import (
     normalised,
     stored_embeddings,
 )
-from cxr_mtl.runs import Run
+from cxr_mtl.runs import check_parameters, open_run
 
 # %% tags=["parameters"]
 run_dir: str = "runs/demo"  # folder of this run
@@ -45,7 +45,8 @@ run_dir: str = "runs/demo"  # folder of this run
 # the fine-tuned model and by the one it started from:
 
 # %%
-run = Run(run_dir)
+check_parameters(globals())
+run = open_run(run_dir)
 studies = read_table(run / "studies.parquet")
 test = studies[studies["split"] == "test"].reset_index(drop=True)
 labels, texts = test["label"].to_numpy(), test["text"]

@@ -32,7 +32,7 @@ from scipy.stats import norm, t
 from cxr_mtl.ablations import evaluation, training_runs
 from cxr_mtl.base import DeviceName, Precision, read_json
 from cxr_mtl.evidence import significance
-from cxr_mtl.runs import Run
+from cxr_mtl.runs import check_parameters, open_run
 from cxr_mtl.training import embed_rows, fine_tuned, prepare_training
 
 # %% tags=["parameters"]
@@ -46,7 +46,8 @@ device: DeviceName = "auto"  # auto: the GPU when there is one
 # the cached features of all studies; and the chapter's results.
 
 # %%
-run = Run(run_dir)
+check_parameters(globals())
+run = open_run(run_dir)
 blocks = read_json(run / "fine_tuned" / "fine_tuned.json")[
     "unfrozen_blocks"
 ]

@@ -33,7 +33,7 @@ from cxr_mtl.base import find_record, read_json, read_table
 from cxr_mtl.classifier import evaluation, logits_of
 from cxr_mtl.models import load_backbone
 from cxr_mtl.retrieval import stored_embeddings
-from cxr_mtl.runs import Run
+from cxr_mtl.runs import check_parameters, open_run
 from cxr_mtl.training import load_fine_tuned
 
 # %% tags=["parameters"]
@@ -44,7 +44,8 @@ run_dir: str = "runs/demo"  # folder of this run
 # the head makes of them: logits [n].
 
 # %%
-run = Run(run_dir)
+check_parameters(globals())
+run = open_run(run_dir)
 studies = read_table(run / "studies.parquet")
 test = studies[studies["split"] == "test"].reset_index(drop=True)
 labels = test["label"].to_numpy()

@@ -31,14 +31,15 @@ from sklearn.neighbors import NearestNeighbors
 from cxr_mtl.base import read_json
 from cxr_mtl.evidence import tables
 from cxr_mtl.retrieval import normalised, stored_embeddings
-from cxr_mtl.runs import Run
+from cxr_mtl.runs import check_parameters, open_run
 
 # %% tags=["parameters"]
 run_dir: str = "runs/demo"  # folder of this run
 seed: int = 0  # seed of every random choice
 
 # %%
-run = Run(run_dir)
+check_parameters(globals())
+run = open_run(run_dir)
 models = read_json(run / "models.json")
 embeddings = stored_embeddings(run / "embeddings", models)
 v, t = map(normalised, embeddings["fine_tuned"])

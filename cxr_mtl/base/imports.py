@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 LIBRARY = Path(__file__).parents[1]
 EVERYTHING = "*"
+ONLY_CHECKS = Path("runs/notebook_parameters.py")
+"""What stands behind this module refuses values; those that pass are in a stage's key."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def imported_files(code: Iterable[str], library: Path = LIBRARY) -> list[Path]:
                     queue.append(Import(package))
         if file := _file(taken.module, library):
             files.add(file)
-            queue += _behind(taken, library)
+            queue += [] if file == ONLY_CHECKS else _behind(taken, library)
         elif taken.name:  # out of a folder without an `__init__`
             queue.append(Import(f"{taken.module}.{taken.name}"))
     return sorted(files)

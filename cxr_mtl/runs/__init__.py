@@ -10,10 +10,13 @@ A run is a folder; every stage leaves its numbers there as records.
 [{'metric': 'mrr', 'value': 0.5}]
 """
 
-from cxr_mtl.runs.run import Run
+from cxr_mtl.runs.notebook_parameters import check_parameters
+from cxr_mtl.runs.run import Run, open_run
 from cxr_mtl.runs.watched_files import watch
 
 __all__ = [
     "Run",
+    "check_parameters",
+    "open_run",
     "watch",
 ]

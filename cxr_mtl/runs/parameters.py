@@ -211,14 +211,14 @@ def resolve(
     values = {name: parameter.default for name, parameter in declared.items()}
     sources = dict.fromkeys(declared, "default")
     for name, value in profile.items():
-        values[name] = _known(name, declared, profile_path).check(value, profile_path)
+        values[name] = known(name, declared, profile_path).check(value, profile_path)
         sources[name] = profile_path
     for override in overrides:
         name, equals, text = override.partition("=")
         if not equals:
             raise InputError(f"-p {override} lacks its value: write -p {override}=VALUE")
         name = SYMBOLS.get(name, name)
-        values[name] = _known(name, declared, "-p").parse(text, "-p")
+        values[name] = known(name, declared, "-p").parse(text, "-p")
         if sources[name] == "-p":
             raise InputError(f"-p gives {name} twice, the second time as {override}: give it once")
         sources[name] = "-p"
@@ -227,12 +227,23 @@ def resolve(
     return values
 
 
-def _known(name: str, declared: Mapping[str, Parameter], source: str) -> Parameter:
+def known(
+    name: str,
+    declared: Mapping[str, Parameter],
+    source: str,
+    lacks: str = "no chapter has a parameter",
+) -> Parameter:
+    """The parameter of that name; `source` says where it was written.
+
+    Raises:
+        InputError: none is declared; the sentence tells the nearest name.
+    """
     if name in declared:
         return declared[name]
-    near = difflib.get_close_matches(name, declared, n=1)
+    symbol = [SYMBOLS[name]] if SYMBOLS.get(name) in declared else []
+    near = symbol or difflib.get_close_matches(name, declared, n=1)
     hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(declared))}"
-    raise InputError(f"{source}: no chapter has a parameter {name}: {hint}")
+    raise InputError(f"{source}: {lacks} {name}: {hint}")
 
 
 def _statements(source: str, chapter: str) -> list[ast.stmt]:

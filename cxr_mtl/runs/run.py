@@ -20,12 +20,11 @@ class Run:
     """The folder of one run; `run / "studies.parquet"` is a path inside it.
 
     Args:
-        path: the folder, created when absent, for example `runs/demo`.
+        path: the folder, for example `runs/demo`; what is first written into it makes it.
     """
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        self.path.mkdir(parents=True, exist_ok=True)
 
     def __truediv__(self, name: str) -> Path:
         return self.path / name
@@ -77,6 +76,7 @@ class Run:
         Raises:
             InputError: another process holds it.
         """
+        self.path.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(self / ".lock", timeout=0):
                 yield
@@ -106,10 +106,22 @@ def existing_run(name: str) -> Run:
     Raises:
         InputError: there is no such run.
     """
-    folder = named_run(name)
-    if not folder.is_dir():
-        raise InputError(f"there is no run {folder}: make it with `cxr-mtl run --run {name}`")
-    return Run(folder)
+    return open_run(named_run(name))
+
+
+def open_run(path: Path | str) -> Run:
+    """The run in a folder, which must be there, for example `runs/demo`.
+
+    Raises:
+        InputError: there is no such run.
+    """
+    run = Run(path)
+    if not run.path.is_dir():
+        remedy = "correct its path"
+        if run.path.parent == RUNS:
+            remedy = f"make it with `cxr-mtl run --run {run.path.name}`"
+        raise InputError(f"there is no run {run.path}: {remedy}")
+    return run
 
 
 def _plain(value: Any) -> Any:

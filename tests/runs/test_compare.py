@@ -45,6 +45,7 @@ def make_run(tmp_path, monkeypatch):
 
     def make(name, **results):
         run = Run(f"runs/{name}")
+        run.path.mkdir(parents=True, exist_ok=True)
         for stage, records in results.items():
             run.write_results(stage, records)
         return run

@@ -62,6 +62,7 @@ def finished(tmp_path_factory):
     (root / "book").mkdir()
     (root / "requirements.lock").write_text("numpy==1\n")
     run = Run(root / "runs/demo")
+    run.path.mkdir(parents=True)
     (run / "studies.txt").write_text("s")
     run.write_results("02_model", [{"metric": "x", "value": 1}])
     for name, needs, leaves in (
@@ -302,6 +303,7 @@ def test_a_damaged_entry_of_the_manifest_is_a_reason_to_run_again(tmp_path, entr
     write_chapter(tmp_path, "01_a")
     chapter = read_chapter(tmp_path / "01_a.py")
     run = Run(tmp_path / "run")
+    run.path.mkdir()
     (run / "01_a.ipynb").touch()
     run.write_stage("01_a", entry)
     parts = stage_parts(chapter, {"run_dir": "x"}, run)
@@ -312,6 +314,7 @@ def test_a_damaged_entry_of_the_manifest_is_a_reason_to_run_again(tmp_path, entr
 def test_a_manifest_that_is_none_is_named(tmp_path):
     run = Run(tmp_path / "run")
     assert recorded(run, "01_a") is None
+    run.path.mkdir()
     (run / "manifest.json").write_text("[]")
     with pytest.raises(InputError, match=r"manifest\.json is no manifest: delete it"):
         recorded(run, "01_a")

@@ -4,12 +4,13 @@ import multiprocessing
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.runs.run import Run, existing_run, named_run
+from cxr_mtl.runs.run import Run, existing_run, named_run, open_run
 
 
 @pytest.fixture
@@ -64,12 +65,34 @@ def test_a_run_name_is_a_plain_folder_name(name):
         named_run(name)
 
 
+def test_looking_at_a_run_makes_no_folder_and_writing_into_it_does(tmp_path):
+    run = Run(tmp_path / "runs/new")
+    assert run.manifest == {}
+    with pytest.raises(InputError, match="is missing"):
+        run.results("05_retrieval")
+    assert list(tmp_path.iterdir()) == []
+    run.write_results("05_retrieval", [])
+    assert run.results("05_retrieval") == []
+
+
 def test_a_run_that_is_not_there_is_an_input_error(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="there is no run runs/mine: make it with"):
         existing_run("mine")
     (tmp_path / "runs/mine").mkdir(parents=True)
     assert existing_run("mine").path == named_run("mine")
+
+
+def test_a_folder_without_a_run_is_named_with_a_remedy_that_works(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = "there is no run runs/mine: make it with `cxr-mtl run --run mine`"
+    with pytest.raises(InputError, match=said):
+        open_run("runs/mine")
+    with pytest.raises(InputError, match=f"there is no run {tmp_path}/mine: correct its path"):
+        open_run(tmp_path / "mine")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "runs/mine").mkdir(parents=True)
+    assert open_run("runs/mine").path == Path("runs/mine")
 
 
 def _hold(path, held):
