@@ -15,6 +15,7 @@ from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.terminal import PlainConsole
 from cxr_mtl.pages import build
 from cxr_mtl.runs import driver, stage_runner
+from cxr_mtl.runs.run import Run
 
 
 @pytest.fixture
@@ -264,7 +265,7 @@ def test_python_dash_m_is_the_same_command():
 def test_json_of_a_query_cannot_steer_a_terminal(command, module, tmp_path, monkeypatch, capsys):
     hits = [{"study": "\x1b]0;x\x07", "text": "\x7f\x9b31m \u202e − \U000e0041"}]
     monkeypatch.chdir(tmp_path)
-    Run("runs/demo")
+    Path("runs/demo").mkdir(parents=True)
     module("explorer.query", query_run=lambda *_, **__: hits, hits_table=None, describe_index=None)
     assert command("query", "--text", "effusion", "--json") == 0
     out = capsys.readouterr().out

@@ -14,8 +14,8 @@ from cxr_mtl.base.files import content_key, read_json
 from cxr_mtl.base.fingerprints import chapter_code, digest, input_digest, library_sources
 from cxr_mtl.base.imports import code_cells
 from cxr_mtl.runs.manifest import Record, manifest_values, package_versions
-from cxr_mtl.runs.run import RUNS, Run
-from cxr_mtl.runs.stages import BOOK, LOCK, Chapter, executed_copy, read_chapters
+from cxr_mtl.runs.run import LOCK, RUNS, Run
+from cxr_mtl.runs.stages import BOOK, Chapter, executed_copy, read_chapters
 from cxr_mtl.runs.watched_files import what_changed
 
 _GROUPS = {

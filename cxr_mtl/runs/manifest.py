@@ -16,7 +16,8 @@ from cxr_mtl.base.files import content_key, read_json
 from cxr_mtl.base.fingerprints import chapter_code, digest, library_sources
 from cxr_mtl.base.imports import code_cells
 from cxr_mtl.base.processes import usable_cores
-from cxr_mtl.runs.stages import LOCK, Chapter
+from cxr_mtl.runs.run import LOCK
+from cxr_mtl.runs.stages import Chapter
 
 _LISTED = 3
 _PACKAGES = (

@@ -10,6 +10,7 @@ from typing import Any
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.imports import LIBRARY, code_tree
 from cxr_mtl.runs.parameters import Parameter, known, read_parameters
+from cxr_mtl.runs.run import BOOK, LOCK
 
 CELL = "the parameters cell"
 PAPERMILL = "papermill"
@@ -58,7 +59,7 @@ def repository(namespace: Mapping[str, Any]) -> Path | None:
     told = [Path(namespace[name]).absolute().parent for name in _TOLD if name in namespace]
     for start in (*told, Path.cwd(), LIBRARY):
         for folder in (start, *start.parents):
-            if (folder / "book").is_dir() and (folder / "requirements.lock").is_file():
+            if (folder / BOOK).is_dir() and (folder / LOCK).is_file():
                 return folder
     return None
 

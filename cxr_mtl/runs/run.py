@@ -11,8 +11,10 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.base.files import read_json, write_json
+from cxr_mtl.base.files import check_writable, read_json, write_json
 
+BOOK = Path("book")
+LOCK = Path("requirements.lock")
 RUNS = Path("runs")
 
 
@@ -74,8 +76,9 @@ class Run:
         """Hold the run against other processes; a dead holder's lock is free.
 
         Raises:
-            InputError: another process holds it.
+            InputError: another process holds it, or as in `check_writable`.
         """
+        check_writable(self / ".lock")
         self.path.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(self / ".lock", timeout=0):
@@ -118,8 +121,10 @@ def open_run(path: Path | str) -> Run:
     run = Run(path)
     if not run.path.is_dir():
         remedy = "correct its path"
-        if run.path.parent == RUNS:
+        if run.path.parent == RUNS and BOOK.is_dir():
             remedy = f"make it with `cxr-mtl run --run {run.path.name}`"
+        elif run.path.parent == RUNS:
+            remedy = "run this from the repository's root"
         raise InputError(f"there is no run {run.path}: {remedy}")
     return run
 

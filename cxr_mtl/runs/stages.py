@@ -15,12 +15,10 @@ from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.fingerprints import has_tag
 from cxr_mtl.base.imports import code_cells, missing_import
 from cxr_mtl.runs.parameters import Parameter, read_parameters, write_parameters
-from cxr_mtl.runs.run import Run
+from cxr_mtl.runs.run import BOOK, Run
 
-BOOK = Path("book")
 EXERCISES = "exercises"
 CHAPTERS = "chapters"
-LOCK = Path("requirements.lock")
 ASKS = {
     "train": "training studies",
     "train_per_label": "training studies of each label",

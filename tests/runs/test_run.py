@@ -77,6 +77,9 @@ def test_looking_at_a_run_makes_no_folder_and_writing_into_it_does(tmp_path):
 
 def test_a_run_that_is_not_there_is_an_input_error(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="no run runs/mine: run this from the repository's root"):
+        existing_run("mine")
+    (tmp_path / "book").mkdir()
     with pytest.raises(InputError, match="there is no run runs/mine: make it with"):
         existing_run("mine")
     (tmp_path / "runs/mine").mkdir(parents=True)
@@ -85,12 +88,13 @@ def test_a_run_that_is_not_there_is_an_input_error(tmp_path, monkeypatch):
 
 def test_a_folder_without_a_run_is_named_with_a_remedy_that_works(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "book").mkdir()
     said = "there is no run runs/mine: make it with `cxr-mtl run --run mine`"
     with pytest.raises(InputError, match=said):
         open_run("runs/mine")
     with pytest.raises(InputError, match=f"there is no run {tmp_path}/mine: correct its path"):
         open_run(tmp_path / "mine")
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["book"]
     (tmp_path / "runs/mine").mkdir(parents=True)
     assert open_run("runs/mine").path == Path("runs/mine")
 
@@ -112,6 +116,13 @@ def test_a_run_has_one_writer_and_a_dead_writers_lock_is_free(run):
     holder.kill()
     holder.join()
     with run.locked():
+        pass
+
+
+def test_a_run_that_cannot_be_locked_is_told_in_a_sentence(tmp_path):
+    run = Run(tmp_path / "demo")
+    run.path.touch()
+    with pytest.raises(InputError, match=r"demo/\.lock cannot be written"), run.locked():
         pass
 
 
