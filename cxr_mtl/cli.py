@@ -280,7 +280,7 @@ def fetch(folder: Annotated[Path, typer.Argument(help="Where the archives are un
     """Download and verify the Open-I reports and images (about 1.4 GB)."""
     from cxr_mtl.data.download import fetch as fetch_archives
 
-    fetch_archives(folder)
+    fetch_archives(folder, report=_report)
 
 
 def main() -> None:

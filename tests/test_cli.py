@@ -250,7 +250,7 @@ def test_k_below_one_is_refused(command):
 
 def test_data_fetch_fetches_into_the_folder(command, module):
     folders = []
-    module("data.download", fetch=folders.append)
+    module("data.download", fetch=lambda folder, report: folders.append(folder))
     assert command("data", "fetch", "open i") == 0
     assert folders == [Path("open i")]
 
