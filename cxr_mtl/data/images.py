@@ -1,23 +1,41 @@
 """Images from files nobody has vouched for: read safely, always RGB, or refused by name."""
 
 import hashlib
+import io
+import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image, ImageOps
+from PIL import Image, UnidentifiedImageError
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.base.files import sha256_of_file
+from cxr_mtl.base.files import check_regular_file, sha256_of_file
+from cxr_mtl.base.quiet import Quiet
+from cxr_mtl.data.dicom import SUFFIXES, is_dicom, read_dicom
+from cxr_mtl.data.foreign_files import HEAD, what_it_is
+from cxr_mtl.data.picture_metadata import without_metadata
+from cxr_mtl.data.picture_sizes import MAX_BYTES, MAX_PIXELS, check_size, to_8_bits, too_large
 
 # Pillow's other readers start programs (EPS), fetch tiles or read formats no archive uses.
 FORMATS = ("PNG", "JPEG", "JPEG2000", "TIFF", "BMP", "GIF", "WEBP", "PPM")
-MAX_PIXELS = 64_000_000
 DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 PHOTOMETRIC_TAG, WHITE_IS_ZERO = 262, 0
+TILE_SIDES_TAGS = (322, 323)
+PIXELS_AT_ONCE = 2_000_000
+_QUIET = Quiet("pydicom")
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def read_image(path: Path | str) -> Image.Image:
@@ -26,31 +44,28 @@ def read_image(path: Path | str) -> Image.Image:
     Grayscale deeper than 8 bits (16-bit and 32-bit integers, floats) is scaled linearly so that
     the file's own smallest value becomes 0 and its largest 255; 12-bit radiographs kept in 16-bit
     files therefore do not turn black. A constant picture becomes black. Transparency is composited
-    on black, the EXIF orientation is applied, and of several frames the first is read.
+    on black, the EXIF orientation is applied, other metadata are skipped unread, and of several
+    frames the first is read. DICOM is read as `read_dicom` tells.
 
     Raises:
-        InputError: the file is missing, truncated, not an image, or larger than `MAX_PIXELS`.
+        InputError: the file is missing, no regular file, truncated, not an image, larger than
+            `MAX_PIXELS` or `MAX_BYTES`, narrower than `MIN_SIDE` pixels or more than `MAX_ASPECT`
+            times as long as wide.
     """
+    check_regular_file(path, "image")
     try:
-        with Image.open(path, formats=FORMATS) as image:
-            pixels = image.width * image.height
-            if pixels > MAX_PIXELS:
-                raise InputError(_too_large(path, f"{pixels:,} pixels"))
-            ImageOps.exif_transpose(image, in_place=True)
-            return _to_rgb(image)
+        with _QUIET:
+            return _decode(path, _content(path))
     except InputError:
         raise
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing: put the image there or correct its path") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise InputError(_too_large(path, "too many pixels")) from None
-    # Pillow's decoders answer damaged bytes with nearly every kind of exception.
+        raise too_large(path, "too many pixels", MAX_PIXELS) from None
+    # Decoders answer damaged bytes with nearly every kind of exception.
     except Exception as error:
-        reason = str(error).replace(str(path), Path(path).name)
-        raise InputError(
-            f"{path} cannot be read as an image ({reason or type(error).__name__}): "
-            "replace the file or leave it out"
-        ) from error
+        reason = str(error) or type(error).__name__
+    raise InputError(
+        f"{path} cannot be read as an image ({reason}): replace the file or leave it out"
+    )
 
 
 def check_images(
@@ -85,13 +100,12 @@ def check_images(
 
 
 def _check(path: str) -> tuple[str, str, str, str]:
-    if not Path(path).exists():
-        return "", "", "image missing", f"{path} does not exist"
     try:
         image = read_image(path)
         return sha256_of_file(path), _sha256_of_pixels(image), "", ""
     except InputError as error:
-        return "", "", "image unreadable", str(error)
+        missing = isinstance(error.__cause__, FileNotFoundError)
+        return "", "", "image missing" if missing else "image unreadable", str(error)
 
 
 def _sha256_of_pixels(image: Image.Image) -> str:
@@ -99,27 +113,83 @@ def _sha256_of_pixels(image: Image.Image) -> str:
     return hashlib.sha256(repr(image.size).encode() + image.tobytes()).hexdigest()
 
 
+def _content(path: Path | str) -> bytes:
+    with open(path, "rb") as file:
+        what = what_it_is(file.read(HEAD))
+        if what:
+            raise InputError(f"{path} is {what}")
+        size = os.fstat(file.fileno()).st_size
+        if size > MAX_BYTES:
+            raise too_large(path, f"{size:,} bytes", MAX_BYTES)
+        file.seek(0)
+        return file.read()
+
+
+def _decode(path: Path | str, data: bytes) -> Image.Image:
+    if is_dicom(data):
+        return read_dicom(path, data)
+    data, orientation = without_metadata(data)
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except UnidentifiedImageError:
+        # Old DICOM files begin with nothing that tells; but a name alone says nothing either.
+        if Path(path).suffix.lower() in SUFFIXES:
+            return read_dicom(path, data)
+        raise ValueError("it is none of the known formats, or damaged where it begins") from None
+    with image:
+        check_size(path, *image.size)
+        if image.format == "TIFF":
+            _check_tiles(image)
+        rgb = _to_rgb(image)
+    return rgb.transpose(TURNS[orientation]) if orientation in TURNS else rgb
+
+
+def _check_tiles(image: Image.Image) -> None:
+    sides = [image.tag_v2.get(tag, 1) for tag in TILE_SIDES_TAGS]
+    if math.prod(sides) > MAX_PIXELS:
+        raise ValueError(f"its tiles have {math.prod(sides):,} pixels each")
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode in DEEP_MODES:
-        return _scale_to_8_bits(image).convert("RGB")
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        black = Image.new("RGBA", image.size, (0, 0, 0, 255))
-        return Image.alpha_composite(black, image).convert("RGB")
-    return image.convert("RGB")
+        return _scale_to_8_bits(image)
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    rgb = Image.new("RGB", image.size)
+    for top, piece in _pieces(image):
+        piece = piece.convert("RGBA")
+        black = Image.new("RGBA", piece.size, (0, 0, 0, 255))
+        rgb.paste(Image.alpha_composite(black, piece).convert("RGB"), (0, top))
+    return rgb
 
 
 def _scale_to_8_bits(image: Image.Image) -> Image.Image:
-    values = np.asarray(image, dtype=np.float64)
-    if not np.isfinite(values).all():
+    transparent = image.info.get("transparency")
+    ranges = []
+    for _, piece in _pieces(image):
+        values = np.asarray(piece)
+        if transparent is not None:
+            values = values[values != transparent]
+        if values.size:
+            ranges.append((values.min(), values.max()))
+    smallest, largest = (np.min(ranges), np.max(ranges)) if ranges else (0, 0)
+    if not np.isfinite([smallest, largest]).all():
         raise ValueError("it holds values that are not finite")
     # Pillow itself inverts white-is-zero TIFFs of up to 8 bits, but not of 16.
-    if image.format == "TIFF" and image.tag_v2.get(PHOTOMETRIC_TAG) == WHITE_IS_ZERO:
-        values = -values
-    values -= values.min()
-    scaled = values * (255 / (values.max() or 1))
-    return Image.fromarray(np.rint(scaled).astype(np.uint8))
+    inverted = image.format == "TIFF" and image.tag_v2.get(PHOTOMETRIC_TAG) == WHITE_IS_ZERO
+    black, white = (largest, smallest) if inverted else (smallest, largest)
+    rgb = Image.new("RGB", image.size)
+    for top, piece in _pieces(image):
+        values = np.asarray(piece)
+        scaled = to_8_bits(values, black, white)
+        if transparent is not None:
+            scaled[values == transparent] = 0
+        rgb.paste(Image.fromarray(scaled).convert("RGB"), (0, top))
+    return rgb
 
 
-def _too_large(path: Path | str, size: str) -> str:
-    return f"{path} has {size}, more than the {MAX_PIXELS:,} allowed: scale it down or leave it out"
+def _pieces(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """The picture in strips, each with its top row: what is made of them would not fit at once."""
+    rows = max(1, PIXELS_AT_ONCE // image.width)
+    for top in range(0, image.height, rows):
+        yield top, image.crop((0, top, image.width, min(top + rows, image.height)))

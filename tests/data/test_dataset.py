@@ -15,7 +15,7 @@ def openi_folder(tmp_path: Path, image_ids: list[str]) -> Path:
     folder = tmp_path / "Open I"
     (folder / "NLMCXR_png").mkdir(parents=True)
     for image_id in image_ids:
-        Image.new("L", (4, 4), 99).save(folder / "NLMCXR_png" / f"{image_id}.png")
+        Image.new("L", (8, 8), 99).save(folder / "NLMCXR_png" / f"{image_id}.png")
     return folder
 
 
@@ -52,7 +52,7 @@ def test_openi_takes_the_folders_own_reports_and_lists_unreadable_ones(tmp_path)
 
 
 def test_pairs_have_no_reports(tmp_path):
-    Image.new("L", (4, 4)).save(tmp_path / "a.png")
+    Image.new("L", (8, 8)).save(tmp_path / "a.png")
     (tmp_path / "pairs.csv").write_text("image,text,label\na.png,Clear.,0\n")
     loaded = load_dataset("pairs", csv=tmp_path / "pairs.csv")
     assert loaded.studies.study.tolist() == ["a"]
@@ -78,7 +78,7 @@ def test_a_data_set_without_a_usable_study_says_why(tmp_path):
     with pytest.raises(
         InputError,
         match=rf"pairs\.csv has no usable study \(2 x image missing; study a, for one: {tmp_path}/"
-        r"a\.png does not exist\): check its rows; paths of images are relative",
+        r"a\.png is missing: put the image there or correct its path\): check its rows; paths of",
     ):
         load_dataset("pairs", csv=tmp_path / "pairs.csv")
     folder = openi_folder(tmp_path, [])
@@ -115,7 +115,7 @@ def pairs(tmp_path):
     """24 studies of both labels, each with a picture, text and patient of its own."""
     table = pd.DataFrame({"image": [f"{i}.png" for i in range(24)]})
     for i, image in enumerate(table["image"]):
-        Image.new("L", (4, 4 + i)).save(tmp_path / image)
+        Image.new("L", (8, 8 + i)).save(tmp_path / image)
     table["text"] = [f"Report {i}." for i in range(24)]
     table["label"] = [i % 2 for i in range(24)]
     return table
@@ -161,7 +161,7 @@ def test_a_patient_stays_in_one_part_and_a_given_split_that_parts_one_is_refused
 
 
 def test_equal_pictures_are_told_and_kept_together_on_request(pairs, tmp_path):
-    Image.new("L", (4, 4)).save(tmp_path / "2.png", compress_level=0)
+    Image.new("L", (8, 8)).save(tmp_path / "2.png", compress_level=0)
     data = loaded(pairs, tmp_path)
     assert [(notice.about, notice.count) for notice in data.notices] == [("equal pictures", 2)]
     assert "2 ('0', '2', for one); duplicates=together keeps" in data.notices[0].sentence

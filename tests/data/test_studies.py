@@ -37,7 +37,7 @@ def select(reports: list[dict], folder: Path, frontal: list[str], **choices):
     for image_id in frontal:
         path = folder / f"{image_id}.png"
         if not path.exists():
-            Image.new("L", (4, 4), 50).save(path)
+            Image.new("L", (8, 8), 50).save(path)
     views = pd.DataFrame({"image_id": frontal, "view": "frontal", "tag": "PA"})
     return tables(pd.DataFrame(reports), views, folder, **choices)
 
@@ -102,7 +102,7 @@ def test_every_drop_keeps_its_reason(folder):
 
 
 def test_a_missing_file_is_dropped_even_if_another_frontal_exists(folder):
-    Image.new("L", (4, 4)).save(folder / "CXR1_B.png")
+    Image.new("L", (8, 8)).save(folder / "CXR1_B.png")
     views = pd.DataFrame({"image_id": ["CXR1_A", "CXR1_B"], "view": "frontal", "tag": "PA"})
     reports = pd.DataFrame([report("1", image_ids=["CXR1_A", "CXR1_B"])])
     studies, dropped = tables(reports, views, folder)
@@ -195,7 +195,7 @@ def test_an_image_that_two_reports_name_is_told(folder):
     ]
     views = pd.DataFrame({"image_id": ["CXR1_A", "CXR2_A"], "view": "frontal", "tag": "PA"})
     for image_id in ("CXR1_A", "CXR2_A"):
-        Image.new("L", (4, 4)).save(folder / f"{image_id}.png")
+        Image.new("L", (8, 8)).save(folder / f"{image_id}.png")
     remarks = select_studies(pd.DataFrame(reports), views, folder).remarks
     assert [(about, count) for about, _, count in remarks] == [("images of several studies", 1)]
     assert "('CXR1_A'; the first by studies 1 and 2)" in remarks[0].sentence

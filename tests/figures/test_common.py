@@ -54,7 +54,7 @@ VALUES = [0.10, 0.12, 0.30, 0.20, 0.05, 0.25]
 def test_a_contact_sheet_shows_each_image_with_its_caption_and_leaves_the_rest_blank(tmp_path):
     paths = [str(tmp_path / f"{grey}.png") for grey in (10, 20, 200)]
     for path, grey in zip(paths, (10, 20, 200), strict=True):
-        Image.new("L", (6, 4), grey).save(path)
+        Image.new("L", (12, 8), grey).save(path)
     sheet = common.contact_sheet(paths, ["a", "b\nc", "d"], columns=2)
     assert len(sheet.axes) == 4
     shown = [axis.images[0].get_array()[0, 0] for axis in sheet.axes[:3]]

@@ -59,7 +59,7 @@ def asked(text):
 @pytest.fixture(scope="module")
 def image(tmp_path_factory):
     path = tmp_path_factory.mktemp("image") / "x.png"
-    Image.new("L", (4, 4)).save(path)
+    Image.new("L", (8, 8)).save(path)
     return str(path)
 
 

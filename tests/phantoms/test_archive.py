@@ -107,7 +107,7 @@ def drawn(monkeypatch) -> list[pd.DataFrame]:
         calls.append(studies)
         images = folder / "NLMCXR_png"
         images.mkdir(parents=True)
-        Image.new("L", (4, 4), 99).save(folder / "grey.png")
+        Image.new("L", (8, 8), 99).save(folder / "grey.png")
         for image_id in studies.image_id:
             os.link(folder / "grey.png", images / f"{image_id}.png")
         filenames = studies.image_id.str.removeprefix("CXR") + ".dcm.png"
