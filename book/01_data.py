@@ -380,7 +380,7 @@ leaks.T.pipe(styled_tables.styled).format("{:.1%}", na_rep="–")
 write_table(run / "studies.parquet", studies)
 write_table(run / "dropped.parquet", data.dropped)
 splits.write_split(run / "split.csv", studies)
-watch(run, "01_data", watched)
+watch(run, "01_data", [*watched, *data.files])
 results = [{"metric": name, "value": value} for name, value in counts.items()]
 results += loading_records(data)
 results += audit.count_records(open_questions)

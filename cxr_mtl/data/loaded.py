@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from cxr_mtl.base.fingerprints import FileState
 from cxr_mtl.base.records import NOTICE
 
 DROPPED_COLUMNS = ["study", "reason", "detail"]
@@ -24,13 +25,14 @@ class Dataset:
     """The studies to use, the dropped ones (`study`, `reason`, `detail`), and all reports.
 
     `reports` is None for pairs, which have none beside their text. `remarks` are what there is to
-    say besides what was dropped.
+    say besides what was dropped. `files` are the images that were looked at, as they were before.
     """
 
     studies: pd.DataFrame
     dropped: pd.DataFrame
     reports: pd.DataFrame | None = None
     remarks: tuple[Notice, ...] = ()
+    files: tuple[FileState, ...] = ()
 
     @property
     def notices(self) -> list[Notice]:

@@ -32,8 +32,8 @@ def read_pairs(
     """Read a CSV of pairs `image,text[,label][,study][,split][,patient]` into a study table.
 
     Image paths are relative to the CSV's folder, or absolute. `label` is 0 (normal) or 1
-    (abnormal); without the column every label is -1, and only the CLIP loss and the measures that
-    need no label can be used. `study` is the id; without the column it is the image's file name
+    (abnormal); without the column every label is -1, and no chapter behind the first can run.
+    `study` is the id; without the column it is the image's file name
     without its suffix. `split` names each row's part. Blanks around these values do not count.
     Every image is decoded once.
 
@@ -71,10 +71,11 @@ def read_pairs(
     details = [f"{csv}, line {line}, {_silence(text)}" for line, text in written[silent].items()]
     no_text = dropped_rows(studies["study"][silent], "no text", details)
     lines = dict(zip(studies["study"], studies.index, strict=True))
-    kept, bad_images = check_images(studies[~silent], progress)
+    kept, bad_images, files = check_images(studies[~silent], progress)
     _refuse_two_labels_of_a_picture(csv, kept, lines)
     remarks = (*_unused_columns(csv, table, optional), *_repeated_rows(csv, kept, lines))
-    return Dataset(kept, pd.concat([no_text, bad_images], ignore_index=True), None, remarks)
+    dropped = pd.concat([no_text, bad_images], ignore_index=True)
+    return Dataset(kept, dropped, None, remarks, files)
 
 
 def _studies(csv: Path, table: pd.DataFrame) -> pd.DataFrame:

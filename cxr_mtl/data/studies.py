@@ -64,13 +64,14 @@ def select_studies(
         image = str(Path(image_folder) / f"{image_id}.png")
         rows.append(report | {"image": image, "text": text, "label": label, "image_id": image_id})
     studies = pd.DataFrame(rows, columns=COLUMNS).astype({"label": "int64"})
-    studies, bad_images = check_images(studies, progress)
+    studies, bad_images, files = check_images(studies, progress)
     unusable = pd.DataFrame(dropped, columns=DROPPED_COLUMNS)
     return Dataset(
         studies,
         pd.concat([unusable, bad_images], ignore_index=True),
         reports,
         _images_claimed_twice(reports),
+        files,
     )
 
 
