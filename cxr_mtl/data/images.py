@@ -14,6 +14,7 @@ from PIL import Image, UnidentifiedImageError
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.files import check_regular_file, sha256_of_file
+from cxr_mtl.base.fingerprints import FileState, file_state
 from cxr_mtl.base.quiet import Quiet
 from cxr_mtl.data.dicom import SUFFIXES, is_dicom, read_dicom
 from cxr_mtl.data.foreign_files import HEAD, what_it_is
@@ -70,7 +71,7 @@ def read_image(path: Path | str) -> Image.Image:
 
 def check_images(
     studies: pd.DataFrame, progress: Callable[[int], None] | None = None
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+) -> tuple[pd.DataFrame, pd.DataFrame, tuple[FileState, ...]]:
     """Decode every study's image once, so that no later stage meets a bad one.
 
     Args:
@@ -79,12 +80,14 @@ def check_images(
 
     Returns:
         The studies whose image decodes, with `image_sha256`, of the file, and `pixels_sha256`, of
-        the RGB pixels as `read_image` gives them, behind `label`; and the dropped ones (`study`,
-        `reason`, `detail`), reason `image missing` or `image unreadable`.
+        the RGB pixels as `read_image` gives them, behind `label`; the dropped ones (`study`,
+        `reason`, `detail`), reason `image missing` or `image unreadable`; and the state of every
+        file before it was read.
     """
-    checks = []
+    states, checks = [], []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for check in pool.map(_check, studies["image"]):
+        for state, *check in pool.map(_check, studies["image"]):
+            states.append(state)
             checks.append(check)
             if progress:
                 progress(1)
@@ -96,16 +99,17 @@ def check_images(
     for place, name in enumerate(hashes, start=kept.columns.get_loc("label") + 1):
         kept.insert(place, name, check[name][~bad])
     dropped = pd.concat([studies["study"], check[["reason", "detail"]]], axis=1)[bad]
-    return kept.reset_index(drop=True), dropped.reset_index(drop=True)
+    return kept.reset_index(drop=True), dropped.reset_index(drop=True), tuple(states)
 
 
-def _check(path: str) -> tuple[str, str, str, str]:
+def _check(path: str) -> tuple[FileState, str, str, str, str]:
+    state = file_state(path)
     try:
         image = read_image(path)
-        return sha256_of_file(path), _sha256_of_pixels(image), "", ""
+        return state, sha256_of_file(path), _sha256_of_pixels(image), "", ""
     except InputError as error:
         missing = isinstance(error.__cause__, FileNotFoundError)
-        return "", "", "image missing" if missing else "image unreadable", str(error)
+        return state, "", "", "image missing" if missing else "image unreadable", str(error)
 
 
 def _sha256_of_pixels(image: Image.Image) -> str:

@@ -20,6 +20,7 @@ import tifffile
 from PIL import Image, ImageFile, PngImagePlugin
 
 from cxr_mtl.base.errors import InputError
+from cxr_mtl.base.fingerprints import file_state
 from cxr_mtl.data import images
 from cxr_mtl.data.images import check_images, read_image
 from cxr_mtl.data.picture_sizes import MAX_BYTES
@@ -374,7 +375,7 @@ def test_check_images_keeps_the_good_and_names_the_bad(tmp_path):
         }
     )
     seen = []
-    kept, dropped = check_images(studies, seen.append)
+    kept, dropped, states = check_images(studies, seen.append)
     hashes = ["image_sha256", "pixels_sha256"]
     assert list(kept) == ["study", "image", "text", "label", *hashes, "more"]
     assert kept.study.tolist() == ["2"]
@@ -385,6 +386,7 @@ def test_check_images_keeps_the_good_and_names_the_bad(tmp_path):
     }
     assert dropped.detail.str.contains("bad.png|gone.png").all()
     assert sum(seen) == 3
+    assert states == tuple(map(file_state, studies.image))
 
 
 def test_equal_pixels_have_an_equal_hash_however_the_file_keeps_them(tmp_path):
@@ -396,7 +398,7 @@ def test_equal_pixels_have_an_equal_hash_however_the_file_keeps_them(tmp_path):
     ramp.save(tmp_path / "c.bmp")
     Image.fromarray(RAMP.reshape(2 * RAMP.shape[0], -1)).save(tmp_path / "d.png")
     images = [str(path) for path in sorted(tmp_path.iterdir())]
-    kept, _ = check_images(pd.DataFrame({"study": list("abcd"), "image": images, "label": 0}))
+    kept, *_ = check_images(pd.DataFrame({"study": list("abcd"), "image": images, "label": 0}))
     assert kept.image_sha256.nunique() == 4
     assert kept.pixels_sha256.nunique() == 2
     assert kept.pixels_sha256[:3].nunique() == 1
@@ -404,8 +406,8 @@ def test_equal_pixels_have_an_equal_hash_however_the_file_keeps_them(tmp_path):
 
 def test_check_images_of_no_studies_is_empty():
     none = pd.DataFrame({"study": [], "image": [], "label": []})
-    kept, dropped = check_images(none)
-    assert len(kept) == len(dropped) == 0
+    kept, dropped, states = check_images(none)
+    assert len(kept) == len(dropped) == len(states) == 0
     assert "image_sha256" in kept
 
 
