@@ -9,7 +9,7 @@ from typing import Any
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.imports import LIBRARY, code_tree
-from cxr_mtl.runs.parameters import Parameter, known, read_parameters
+from cxr_mtl.runs.parameters import Parameter, known
 from cxr_mtl.runs.run import BOOK, LOCK
 
 CELL = "the parameters cell"
@@ -87,26 +87,26 @@ def _cells(namespace: Mapping[str, Any]) -> tuple[dict[str, Parameter], list[str
     if cells is None:
         cells = [Path(namespace["__file__"]).read_text(encoding="utf-8")]
     for place in reversed(range(len(cells))):
-        if declarations := _declarations(cells[place]):
-            return read_parameters(declarations, CELL), list(_injected(cells[place + 1 :]))
+        if declared := _declared(cells[place]):
+            return declared, list(_injected(cells[place + 1 :]))
     raise InputError("the parameters cell was not executed: run it before this one")
 
 
-def _declarations(source: str) -> str:
-    """The lines that declare parameters, from that of `run_dir` on; none in another cell."""
-    lines: list[str] = []
+def _declared(source: str) -> dict[str, Parameter]:
+    """The parameters that a cell declares, from `run_dir` on; none in another cell.
+
+    Defaults are left out: by hand one may be an expression, and its value stands in the namespace.
+    """
+    declared: dict[str, Parameter] = {}
     tree = code_tree(source)
     for node in tree.body if tree else ():
-        name = node.target.id if _is_declaration(node) else None
-        if name == "run_dir" or (name and lines):
-            lines += source.splitlines()[node.lineno - 1 : node.end_lineno]
-        elif lines:
+        is_declaration = isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+        if is_declaration and (declared or node.target.id == "run_dir"):
+            name = node.target.id
+            declared[name] = Parameter(name, ast.unparse(node.annotation), None, "")
+        elif declared:
             break
-    return "\n".join(lines)
-
-
-def _is_declaration(node: ast.stmt) -> bool:
-    return isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+    return declared
 
 
 def _injected(cells: Iterable[str]) -> Iterable[str]:

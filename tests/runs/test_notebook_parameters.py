@@ -168,6 +168,14 @@ def test_the_last_executed_parameters_cell_counts():
 
 
 @pytest.mark.usefixtures("root")
+def test_a_cell_that_was_edited_or_formatted_by_hand_is_read():
+    edited = CELL.replace("= 20", "= 4 * 5").replace("[0, 2]", "[\n    0,\n    2,\n]")
+    namespace = opened(cell=edited)
+    check_parameters(namespace)
+    assert (namespace["epochs"], namespace["depths"]) == (20, [0, 2])
+
+
+@pytest.mark.usefixtures("root")
 def test_a_script_is_checked_by_its_own_text(tmp_path):
     script = tmp_path / "06_maps.py"
     code = "check_parameters(globals())\nx: int = 3\n"
