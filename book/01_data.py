@@ -45,6 +45,7 @@ from cxr_mtl.base import (
     ViewSource,
     files,
     styled_tables,
+    terminal,
     write_table,
 )
 from cxr_mtl.data import (
@@ -143,7 +144,7 @@ data.dropped["reason"].value_counts().rename_axis(None).to_frame(
 
 # %%
 for notice in data.notices:
-    print(textwrap.fill(notice.sentence, 78))
+    print(terminal.printable(textwrap.fill(notice.sentence, 78)))
 
 # %% [markdown]
 # What the collection holds, counted from its files:
@@ -224,8 +225,8 @@ contact_sheet(shown["image"], shown["caption"], columns=5)
 
 # %%
 example = shown.iloc[min(2, len(shown) - 1)]
-print(f"study {example['study']}, label {example['label']}\n")
-print(textwrap.fill(example["text"], 72))
+about = f"study {example['study']}, label {example['label']}"
+print(terminal.printable(f"{about}\n\n{textwrap.fill(example['text'], 72)}"))
 
 # %% [markdown]
 # ## How much of a report a model reads
@@ -253,7 +254,7 @@ reading_table(read)
 reading = reading_records(read)
 for record in reading:
     if record["metric"] == "notice":
-        print(textwrap.fill(record["value"], 72))
+        print(terminal.printable(textwrap.fill(record["value"], 72)))
 
 # %% [markdown]
 # ## Many reports are word for word the same
@@ -357,7 +358,7 @@ for choice in ("ignore", "together"):
             duplicates=choice,
         )
     except InputError as refusal:
-        print(refusal)
+        print(terminal.printable(str(refusal)))
 leaks = pd.DataFrame(
     {name: look_up(split) for name, split in by_choice.items()}
 )

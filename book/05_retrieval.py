@@ -27,7 +27,13 @@ import textwrap
 import numpy as np
 import pandas as pd
 
-from cxr_mtl.base import DeviceName, read_json, read_table, styled_tables
+from cxr_mtl.base import (
+    DeviceName,
+    read_json,
+    read_table,
+    styled_tables,
+    terminal,
+)
 from cxr_mtl.evidence import (
     Bootstrap,
     compare_models,
@@ -138,7 +144,8 @@ for role, text in (
     ("query", test["text"][query]),
     ("first answer", answers["text"].iloc[0]),
 ):
-    print(textwrap.fill(f"{role}: {text}", 72), end="\n\n")
+    said = textwrap.fill(f"{role}: {text}", 72)
+    print(terminal.printable(said), end="\n\n")
 
 # %% [markdown]
 # And the whole order, for all image queries: the place of the query's own study, and how often none of

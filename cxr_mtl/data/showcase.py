@@ -38,13 +38,11 @@ def showcase_studies(studies: pd.DataFrame, seed: int, headings: int = 19) -> pd
     captions = [
         f"{_wrapped(code.replace('/', ', '), 2)}\nstudy {study}\n{_wrapped(impression, 2)}"
         for (_, code), study, impression in zip(
-            shown, chosen["study"], chosen["impression"], strict=True
+            shown, chosen["study"], chosen["impression"].map(unescape), strict=True
         )
     ]
     return chosen.assign(caption=captions)
 
 
 def _wrapped(text: str, lines: int) -> str:
-    return "\n".join(
-        textwrap.wrap(unescape(text), CAPTION_WIDTH, max_lines=lines, placeholder=" …")
-    )
+    return "\n".join(textwrap.wrap(text, CAPTION_WIDTH, max_lines=lines, placeholder=" …"))

@@ -14,7 +14,8 @@ from cxr_mtl.classifier.evaluation import (
     roc_curve_with_band,
 )
 from cxr_mtl.evidence.bootstrap import LEVEL, Bootstrap, Floats, Integers
-from cxr_mtl.figures.common import LABEL_COLOURS, LABEL_NAMES, MODEL_COLOURS, drawable, shown_once
+from cxr_mtl.figures.common import LABEL_COLOURS, LABEL_NAMES, MODEL_COLOURS, shown_once
+from cxr_mtl.figures.texts import drawable
 
 # The first is the classifier of the fine-tuned model; the others, on part of the input, are grey.
 CLASSIFIER_STYLES = ((MODEL_COLOURS[0], "-"), ("0.25", "-."), ("0.5", ":"))

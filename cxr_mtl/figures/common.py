@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 from optuna.importance import get_param_importances
 
-from cxr_mtl.base.terminal import printable
 from cxr_mtl.data.images import read_image
 from cxr_mtl.evidence.result_display import half_up, readable
+from cxr_mtl.figures.texts import drawable
 from cxr_mtl.retrieval.tsne_maps import EmbeddingMap
 from cxr_mtl.training.losses import LOSS_TERMS, PAPER_WEIGHTS, LossWeights
 from cxr_mtl.training.weight_search import RANGES
@@ -49,17 +49,13 @@ def shown_once(plot: Plot) -> Plot:
     return closed
 
 
-def drawable(text: str, lines: int = 1, width: int = 30) -> str:
-    """Text as a figure can hold it: printable, at most so many lines of so many characters."""
-    cut = [line if len(line) <= width else f"{line[: width - 2]} …" for line in text.split("\n")]
-    return printable("\n".join(cut if len(cut) <= lines else [*cut[: lines - 1], "…"]))
-
-
 def use_theme() -> None:
     """Set the seaborn theme that all figures of the book share.
 
-    A character that no font has is drawn as a box, without a warning.
+    A character that no font has is drawn as a box, without a warning. Tables of a notebook are not
+    read as mathematics.
     """
+    pd.set_option("display.html.use_mathjax", False)
     warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from font")
     sns.set_theme(context="notebook", style="whitegrid", palette="colorblind")
     plt.rcParams.update({"figure.dpi": 110, "savefig.bbox": "tight", "axes.titlesize": "medium"})

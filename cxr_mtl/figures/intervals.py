@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.files import write_beside
 from cxr_mtl.evidence.result_display import NOT_TRAINED, SIGNIFICANT, half_up, readable
-from cxr_mtl.figures.common import MODEL_COLOURS, drawable, shown_once
+from cxr_mtl.figures.common import MODEL_COLOURS, shown_once
+from cxr_mtl.figures.texts import drawable
 
 Record = Mapping[str, Any]
 

@@ -12,7 +12,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike
 
-from cxr_mtl.figures.common import LABEL_COLOURS, LABEL_NAMES, drawable, shown_once
+from cxr_mtl.figures.common import LABEL_COLOURS, LABEL_NAMES, shown_once
+from cxr_mtl.figures.texts import drawable
 from cxr_mtl.training.toy_batch import ToyBatch
 
 _CELL_INCHES = 0.52

@@ -39,7 +39,8 @@ def read_page(app: Sphinx, docname: str, source: list[str]) -> None:
     app.env.note_dependency(str(edition.root / edition.run / f"{stage}.ipynb"))
     chapter = jupytext.reads(source[0], fmt="py:percent")
     chapter.metadata.pop("cxr_mtl", None)
-    source[0] = nbformat.writes(chapter_page(chapter, docname, edition))
+    page = chapter_page(chapter, docname, edition)
+    source[0] = nbformat.writes(edition.private.hide_all(page))
 
 
 def chapter_page(chapter: NotebookNode, docname: str, edition: Edition) -> NotebookNode:

@@ -11,6 +11,7 @@ from sphinx.application import Sphinx
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.pages.build import REFERENCE_VARIABLE, RUN_VARIABLE
 from cxr_mtl.pages.launch import REPOSITORY_VARIABLE, check_repository
+from cxr_mtl.pages.private_paths import PrivatePaths, private_paths
 from cxr_mtl.runs.against_reference import Comparison, compare_with_reference
 from cxr_mtl.runs.freshness import StageState, mending_command, read_states
 from cxr_mtl.runs.run import RUNS, named_run
@@ -44,6 +45,12 @@ class Edition:
     def states(self) -> dict[str, StageState]:
         """The state of every stage, in their order."""
         return read_states(self.run_name, self.chapters, self.root)
+
+    @cached_property
+    def private(self) -> PrivatePaths:
+        """The folders that no page names."""
+        records = [state.record for state in self.states.values() if state.record]
+        return private_paths(self.root, records)
 
     @cached_property
     def mend(self) -> str:

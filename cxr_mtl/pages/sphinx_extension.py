@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, get_args
 
+import nbformat
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
@@ -92,14 +93,20 @@ def _configure(app: Sphinx, config: Config) -> None:
 
 
 def _finish(app: Sphinx, error: Exception | None) -> None:
-    """Put MathJax beside the pages, mend all of them, and write the comparison of two runs."""
+    """Put MathJax beside the pages, write the comparison of two runs, and mend all pages.
+
+    What can be downloaded and what lies on the pages names no folder of this machine.
+    """
     if error or app.builder.format != "html":
         return
-    folder = Path(app.outdir)
+    folder, edition = Path(app.outdir), edition_of(app)
     _copy_mathjax(folder / "_static/mathjax")
+    write_compare_page(edition.comparison, folder)
     for page in folder.rglob("*.html"):
-        page.write_text(mend(page.read_text("utf-8")), "utf-8")
-    write_compare_page(edition_of(app).comparison, folder)
+        page.write_text(edition.private.hide(mend(page.read_text("utf-8"))), "utf-8")
+    for path in folder.glob("_downloads/**/*.ipynb"):
+        notebook = edition.private.hide_all(nbformat.read(path, as_version=nbformat.NO_CONVERT))
+        path.write_text(nbformat.writes(notebook, version=nbformat.NO_CONVERT), "utf-8")
 
 
 def _copy_mathjax(folder: Path) -> None:

@@ -82,3 +82,5 @@ def test_a_dataset_without_codes_is_shown_by_twelve_studies_and_their_texts():
     assert shown["study"].nunique() == len(shown) == 12
     assert set(shown["caption"]) == {"An effusion."}
     assert len(showcase_studies(pairs.head(5), 0)) == 5
+    references = showcase_studies(pairs.assign(text="a &lt;b&gt; c"), 0)["caption"]
+    assert set(references) == {"a &lt;b&gt; c"}

@@ -14,9 +14,10 @@ from PIL import Image
 
 from cxr_mtl.evidence.bootstrap import Bootstrap
 from cxr_mtl.figures.classifier import roc_and_precision_recall
-from cxr_mtl.figures.common import contact_sheet, drawable, embedding_maps, use_theme
+from cxr_mtl.figures.common import contact_sheet, embedding_maps, use_theme
 from cxr_mtl.figures.intervals import answer_figure, difference_plot, interval_plot
 from cxr_mtl.figures.lessons import heat_maps, pairs_on_circle
+from cxr_mtl.figures.texts import drawable
 from cxr_mtl.retrieval.tsne_maps import EmbeddingMap
 from cxr_mtl.training.toy_batch import ToyBatch
 
