@@ -143,8 +143,7 @@ def fill_store(
 
     Raises:
         InputError: no study or one without tokens, the folder holds a store of other lengths,
-            width, precision or format, it cannot be written, or the disk is too small or becomes
-            full.
+            width, precision or format, or it cannot be written, for lack of space perhaps.
     """
     if not len(lengths) or lengths.min() < 1:
         raise InputError(f"{folder} would hold no study or one without tokens: leave those out")
