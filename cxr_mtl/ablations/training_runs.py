@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from pydantic import BaseModel
 from torch import Tensor, nn
 
 from cxr_mtl.ablations.variants import DataChoice, Variant, with_data_choice
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.base.files import content_key, read_json, write_beside, write_json
+from cxr_mtl.base.files import content_key, read_json_as, write_beside, write_json
 from cxr_mtl.base.fingerprints import library_sources
 from cxr_mtl.base.processes import Workers
 from cxr_mtl.models.backbones import Backbone
@@ -220,7 +221,15 @@ def _train_all(training: _Training, variants: Sequence[Variant], workers: int) -
             training(variant)
 
 
+class _Result(BaseModel):
+    """What is relied on in a variant's record."""
+
+    validation_mrr: float
+    seconds: float
+
+
 def _read(variant: Variant, home: Path) -> Outcome:
-    result = read_json(home / RESULT)
-    pair = read_pair(home / EMBEDDINGS, f"delete {home} and run again")
-    return Outcome(variant, *pair, result["validation_mrr"], result["seconds"])
+    again = f"delete {home} and run again"
+    result = read_json_as(_Result, home / RESULT, again)
+    pair = read_pair(home / EMBEDDINGS, again)
+    return Outcome(variant, *pair, result.validation_mrr, result.seconds)

@@ -256,19 +256,47 @@ def write_table(path: Path | str, table: "pd.DataFrame") -> None:
         table.to_parquet(beside, index=False)
 
 
-def read_table(path: Path | str) -> "pd.DataFrame":
+def read_table(path: Path | str, mend: str | None = None) -> "pd.DataFrame":
     """Read a Parquet table.
 
+    Args:
+        mend: what to do where it is missing or damaged; by default to let its chapter write it.
+
     Raises:
-        InputError: the file is missing or damaged.
+        InputError: the file is missing, is no file or may not be read, is damaged, or claims more
+            than its bytes can stand for.
     """
     import pandas as pd
 
+    from cxr_mtl.base.parquet_size import check_parquet_size
+
     try:
+        check_regular_file(path, "table")
+        open(path, "rb").close()  # tells the reason in fewer words than pyarrow
+        check_parquet_size(path)
         return pd.read_parquet(path)
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing: run the chapter that writes it first") from None
-    except (OSError, ValueError) as error:
+    except InputError as error:
+        if not isinstance(error.__cause__, FileNotFoundError):
+            raise
+        remedy = mend or "run the chapter that writes it first"
+        raise InputError(f"{path} is missing: {remedy}") from None
+    except PermissionError as error:
         raise InputError(
-            f"{path} is not a readable Parquet file ({error}): delete it and run again"
+            f"{path} cannot be read ({error.strerror}): give yourself the right to read it"
         ) from error
+    # A damaged schema breaks pandas in any way.
+    except Exception as error:
+        remedy = mend or "delete it and run again"
+        raise InputError(f"{path} is not a readable Parquet file ({error}): {remedy}") from error
+
+
+def inside(folder: Path, name: str) -> Path:
+    """The path of a file in a folder, which neither its name nor a link may lead out of it.
+
+    Raises:
+        InputError: it leads out.
+    """
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise InputError(f"{path} leads out of {folder}, to {path.resolve()}: put the file there")
+    return path

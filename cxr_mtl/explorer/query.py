@@ -8,16 +8,16 @@ import torch
 from rich.table import Table
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.base.files import read_json
+from cxr_mtl.base.files import user_path
 from cxr_mtl.data.images import read_image
 from cxr_mtl.models.backbones import LOCAL, load_backbone
 from cxr_mtl.models.features import load_images
 from cxr_mtl.models.reading import check_query
 from cxr_mtl.models.tokenizers import load_tokenizer
-from cxr_mtl.retrieval.index import Index, normalised
+from cxr_mtl.retrieval.index import Index, normalised, read_card
 from cxr_mtl.runs.freshness import mending_command
 from cxr_mtl.runs.run import Run
-from cxr_mtl.training.fine_tuned import load_fine_tuned
+from cxr_mtl.training.fine_tuned import load_fine_tuned, read_fine_tuned
 
 INDEX = "index"
 FINE_TUNED = "fine_tuned"
@@ -47,17 +47,17 @@ def query_run(
         raise InputError(f"the image to search for is {str(image)!r}: name a file")
     if text is not None:
         _check_text(text)
-    about = read_json(run / FINE_TUNED / "fine_tuned.json")
-    _check_source(run, about["source"])
-    index = Index.load(run / INDEX, about["key"])
+    about = read_fine_tuned(run / FINE_TUNED)
+    _check_source(run, about.source)
+    index = Index.load(run / INDEX, about.key)
     index.check_k(k)
     if image is not None:
         read_image(image)
     else:
-        for sentence in check_query(load_tokenizer(about["source"]), text):
+        for sentence in check_query(load_tokenizer(about.source), text):
             notice(sentence)
     # What can be refused is refused by now: the model takes seconds to load.
-    backbone, _ = load_fine_tuned(run / FINE_TUNED, load_backbone(about["source"]))
+    backbone, _ = load_fine_tuned(run / FINE_TUNED, load_backbone(about.source))
     with torch.inference_mode():
         if image is not None:
             query = backbone.model.encode_image(load_images(backbone, [str(image)]))
@@ -70,7 +70,7 @@ def query_run(
 
 def _check_source(run: Run, source: str) -> None:
     """Of a model that lay in the cache, the remedy is the run; of the user's own, its folder."""
-    folder = Path(source.removeprefix(LOCAL))
+    folder = user_path(source.removeprefix(LOCAL))
     if source.startswith(LOCAL) and not folder.is_dir():
         raise InputError(
             f"{folder} is gone, the model that {run.path} was fine-tuned from: put it back, or "
@@ -105,8 +105,8 @@ def describe_index(run: Run) -> str:
     Raises:
         InputError: the run has no trained model or index yet.
     """
-    count = read_json(run / INDEX / "index.json")["count"]
-    source = read_json(run / FINE_TUNED / "fine_tuned.json")["source"]
+    count = read_card(run / INDEX).count
+    source = read_fine_tuned(run / FINE_TUNED).source
     return (
         f"Searched: the fused vectors, half image and half report, of the {count} test studies of "
         f"{run.path}, by the model fine-tuned there from {source}."

@@ -21,11 +21,17 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.base.files import check_writable, read_json, write_json
+from cxr_mtl.base.files import check_writable
 from cxr_mtl.base.progress import Meter, Progress
-from cxr_mtl.models.token_layout import FORMAT, QUERY, TOKENS, Digests, Layout, raw
-
-ABOUT, JOURNAL = "about.json", "shards.json"
+from cxr_mtl.models.token_journal import (
+    JOURNAL,
+    agreed_journal,
+    read_journal,
+    read_layout,
+    stamp,
+    write_journal,
+)
+from cxr_mtl.models.token_layout import QUERY, TOKENS, Digests, Layout, raw
 
 Compute = Callable[[Tensor], tuple[Tensor, Tensor]]
 Report = Callable[[str], None]
@@ -69,18 +75,14 @@ class TokenStore:
         Raises:
             InputError: the store is incomplete, damaged or of another format.
         """
-        about = read_json(folder / ABOUT)
-        if about.get("format") != FORMAT:
-            raise InputError(f"{folder} is a store of another version: delete it and run again")
-        shards = read_json(folder / JOURNAL)["shards"]
+        layout = read_layout(folder)
+        shards = read_journal(folder, layout).shards
         if None in shards:
             raise InputError(
                 f"{folder} is incomplete ({shards.count(None)} of {len(shards)} shards are "
                 "missing): run the step that fills it again"
             )
-        lengths = torch.tensor(about["lengths"])
-        layout = Layout(lengths, about["width"], getattr(torch, about["dtype"]))
-        return cls(folder, *layout.mapped(folder), lengths, layout.starts)
+        return cls(folder, *layout.mapped(folder), layout.lengths, layout.starts)
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -151,38 +153,14 @@ def fill_store(
     check_writable(folder / JOURNAL)
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder, report), _full_disk_told(folder):
-        journal = _read_journal(folder, layout, about)
+        journal = agreed_journal(folder, layout, about)
         for name, size in layout.sizes.items():
             _set_size(folder / name, size, report)
-        if journal["verified"] != _stamp(folder):
-            shards = _sound_shards(folder, layout, journal["shards"], report)
+        if journal.verified != stamp(folder):
+            shards = _sound_shards(folder, layout, journal.shards, report)
             _fill(folder, layout, shards, compute, batch_size, progress)
-            _write_journal(folder, shards, verified=_stamp(folder))
+            write_journal(folder, shards, verified=stamp(folder))
     return TokenStore.open(folder)
-
-
-def _read_journal(folder: Path, layout: Layout, about: dict[str, Any]) -> dict[str, Any]:
-    settings = layout.settings()
-    if (folder / ABOUT).exists():
-        found = read_json(folder / ABOUT)
-        other = [name for name, value in settings.items() if found.get(name) != value]
-        if other:
-            raise InputError(
-                f"{folder} holds a store with another {' and '.join(other)}: choose another "
-                "folder, or delete it and run again"
-            )
-    else:
-        (folder / JOURNAL).unlink(missing_ok=True)  # it belonged to an about.json that is gone
-        write_json(folder / ABOUT, settings | {"about": about})
-    if (folder / JOURNAL).exists():
-        return read_json(folder / JOURNAL)
-    return {"shards": [None] * len(layout.shards), "verified": None}
-
-
-def _write_journal(
-    folder: Path, shards: list[Digests | None], verified: dict[str, list[int]] | None = None
-) -> None:
-    write_json(folder / JOURNAL, {"shards": shards, "verified": verified})
 
 
 def _set_size(path: Path, size: int, report: Report) -> None:
@@ -194,11 +172,6 @@ def _set_size(path: Path, size: int, report: Report) -> None:
         report(f"{path} has {found:,} bytes instead of {size:,}: it is mended")
     path.touch()
     os.truncate(path, size)
-
-
-def _stamp(folder: Path) -> dict[str, list[int]]:
-    stats = {name: (folder / name).stat() for name in (TOKENS, QUERY)}
-    return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}
 
 
 def _sound_shards(
@@ -240,13 +213,13 @@ def _fill(
         return
     rows = torch.cat([layout.shards[number] for number in unfinished])
     _check_space(folder, layout.bytes_of(rows))
-    _write_journal(folder, shards)  # from here on damaged shards count as unfinished
+    write_journal(folder, shards)  # from here on damaged shards count as unfinished
     studies = len(layout.lengths)
     meter = Meter(studies, studies - len(rows), int(layout.lengths[rows].sum()), progress)
     for number in unfinished:
         rows = layout.shards[number]
         shards[number] = _write_shard(folder, layout, rows, compute, batch_size, meter)
-        _write_journal(folder, shards)
+        write_journal(folder, shards)
 
 
 def _check_space(folder: Path, needed: int) -> None:

@@ -92,6 +92,19 @@ def check_weights(path: Path) -> list[str]:
     return _names_in_pickle(path, is_zip=head.startswith(b"PK"))
 
 
+def read_tensors(path: Path, mend: str) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """What is said of the tensors in a safetensors file, and they by their names.
+
+    Raises:
+        InputError: the file is missing or damaged; `mend` says what to do.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            return file.metadata() or {}, {n: file.get_tensor(n) for n in list(file.keys())}
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path} is missing or damaged ({error}): {mend}") from error
+
+
 def load_weights(model: nn.Module, path: Path, names: Sequence[str]) -> None:
     """Put the weights of a checked file, whose tensors have these names, into an open_clip model.
 

@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.base.files import write_beside
+from cxr_mtl.base.files import inside, write_beside
 
 Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Image and report embeddings, both [studies, dim]."""
@@ -32,12 +32,15 @@ def stored_embeddings(folder: Path, models: Mapping[str, Any]) -> dict[str, Pair
     give them, not L2-normalised.
 
     Raises:
-        InputError: the file of a model is missing or damaged.
+        InputError: the file of a model is missing, damaged or leads out of `folder`, or `models`
+            is no such content.
     """
-    names = ("fine_tuned", models["fine_tuned_from"]["name"], models["general"]["name"])
-    return {
-        name: read_pair(_file(folder, name), "run chapter 05_retrieval again") for name in names
-    }
+    try:
+        names = ("fine_tuned", models["fine_tuned_from"]["name"], models["general"]["name"])
+        files = {name: inside(folder, _file(folder, name).name) for name in names}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError("models.json names no two models: run chapter 02_model again") from error
+    return {n: read_pair(file, "run chapter 05_retrieval again") for n, file in files.items()}
 
 
 def write_pair(path: Path, pair: Pair) -> None:
@@ -49,13 +52,20 @@ def read_pair(path: Path, mend: str) -> Pair:
     """Read what `write_pair` wrote; `mend` says what to do if it is not there.
 
     Raises:
-        InputError: the file is missing or damaged.
+        InputError: the file is missing or damaged, or holds other tensors.
     """
     try:
         stored = load_file(path)
-        return stored["image"], stored["text"]
+        pair = stored["image"], stored["text"]
     except (OSError, SafetensorError, KeyError) as error:
         raise InputError(f"{path} is missing or damaged ({error}): {mend}") from error
+    shapes = {part.shape for part in pair}
+    if len(shapes) > 1 or pair[0].ndim != 2 or any(part.dtype != np.float32 for part in pair):
+        found = " and ".join(f"{part.dtype} {list(part.shape)}" for part in pair)
+        raise InputError(
+            f"{path} holds no embeddings of images and their reports ({found}): {mend}"
+        )
+    return pair
 
 
 def _file(folder: Path, model: str) -> Path:

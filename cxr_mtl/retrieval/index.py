@@ -1,13 +1,13 @@
 """Algorithm 2: a FAISS inner-product index of studies, searched, saved and loaded again."""
 
-import json
+import struct
 import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 if sys.platform == "darwin":
     import torch  # noqa: F401  Its OpenMP must come first there (facebookresearch/faiss#4273).
@@ -16,7 +16,7 @@ import faiss
 
 from cxr_mtl import __version__
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.base.files import read_table, sha256_of_file, write_beside
+from cxr_mtl.base.files import inside, read_json_as, read_table, sha256_of_file, write_beside
 
 if sys.platform == "darwin":
     faiss.omp_set_num_threads(1)  # Two OpenMP runtimes crash it (facebookresearch/faiss#3401).
@@ -25,18 +25,27 @@ Vectors = NDArray[np.float32]
 
 FORMAT = 1
 CONTENT = ("index.faiss", "metadata.parquet")
+_AGAIN = "build the index again"
+_FLAT_IP = b"IxFI"
+_HEADER = "<4siqqq?iQ"
+"""Of an IndexFlatIP as FAISS writes it: kind, dimension, vectors, two constants, whether it is
+trained, metric (inner product 0), and the number of float32 that follow."""
+_KINDS = {"study": (str, int), "image": (str, int), "label": int, "text": (str, int)}
 METADATA_COLUMNS = ("study", "image", "label", "text")
 GPU_K_LIMIT = 2048
 
 
-class _Card(BaseModel):
+class _Format(BaseModel):
+    format: int
+
+
+class Card(_Format):
     """What `index.json` says of an index."""
 
     model_config = ConfigDict(extra="forbid", strict=True, protected_namespaces=())
 
-    format: int
-    dimension: int
-    count: int
+    dimension: int = Field(ge=1)
+    count: int = Field(ge=1)
     model_key: str
     versions: dict[str, str]
     sha256: dict[str, str]
@@ -165,9 +174,9 @@ class Index:
             raise InputError(f"{folder} exists and is not an index: give the name of a new folder")
         with write_beside(folder) as beside:
             beside.mkdir()
-            faiss.serialize_index(self._flat).tofile(beside / "index.faiss")
+            (beside / "index.faiss").write_bytes(faiss.serialize_index(self._flat).tobytes())
             self.metadata.to_parquet(beside / "metadata.parquet", index=False)
-            card = _Card(
+            card = Card(
                 format=FORMAT,
                 dimension=self._flat.d,
                 count=len(self),
@@ -181,30 +190,26 @@ class Index:
     def load(cls, folder: Path | str, model_key: str) -> "Index":
         """Read an index that `save` wrote, for queries of the model `model_key`.
 
-        The SHA-256 of each file is checked before FAISS parses it: that finds damage, but a
-        stranger's folder brings its own sums, so open only indexes you trust.
+        The SHA-256 of each file finds damage. A stranger's folder brings its own sums: so no file
+        may lead out of it, and FAISS parses its file only where header and length agree.
 
         Raises:
-            InputError: a file is missing, damaged or of another format, its counts disagree, or
-                another model made it.
+            InputError: a file is missing, damaged, of another format or outside of the folder, its
+                counts disagree, or another model made it.
         """
         folder = Path(folder)
-        card = _read_card(folder / "index.json")
+        card = read_card(folder)
         if card.model_key != model_key:
             raise InputError(
                 f"{folder} was built by the model {card.model_key}, not by {model_key}: build the "
                 "index again with this model"
             )
         for name in CONTENT:
-            _check_sum(folder / name, card.sha256.get(name))
-        flat = _read_flat(folder / "index.faiss")
-        if (flat.d, flat.ntotal) != (card.dimension, card.count):
-            raise InputError(
-                f"{folder}/index.faiss holds {flat.ntotal} vectors of {flat.d} dimensions and "
-                f"index.json says {card.count} of {card.dimension}: build the index again"
-            )
-        metadata = read_table(folder / "metadata.parquet")
+            _check_sum(inside(folder, name), card.sha256.get(name))
+        flat = _read_flat(folder / "index.faiss", card.count, card.dimension)
+        metadata = read_table(folder / "metadata.parquet", _AGAIN)
         _check_metadata(metadata, card.count, f"{folder}/metadata.parquet")
+        _check_kinds(metadata, folder / "metadata.parquet")
         return cls(flat, metadata, model_key)
 
 
@@ -246,27 +251,30 @@ def _check_metadata(metadata: pd.DataFrame, count: int, name: str) -> None:
         )
 
 
+def _check_kinds(metadata: pd.DataFrame, path: Path) -> None:
+    for column, kinds in _KINDS.items():
+        for row, value in enumerate(metadata[column].tolist()):
+            if not isinstance(value, kinds):
+                raise InputError(f"{path} is damaged at {column}, row {row} ({value!r}): {_AGAIN}")
+
+
 def _may_be_replaced(folder: Path) -> bool:
     return folder.is_dir() and {path.name for path in folder.iterdir()} <= {*CONTENT, "index.json"}
 
 
-def _read_card(path: Path) -> _Card:
-    again = "build the index again"
-    try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise InputError(f"{path} is missing: {again}") from None
-    except ValueError as error:
-        raise InputError(f"{path} is not valid JSON ({error}): {again}") from error
-    found = card.get("format") if isinstance(card, dict) else None
+def read_card(folder: Path | str) -> Card:
+    """What the index in `folder` says of itself.
+
+    Raises:
+        InputError: it is missing, damaged or of another format.
+    """
+    path = inside(Path(folder), "index.json")
+    if not Path(folder).is_dir():
+        raise InputError(f"{path} is missing: {_AGAIN}")
+    found = read_json_as(_Format, path, _AGAIN).format
     if found != FORMAT:
-        raise InputError(f"{path} has the format {found}, this version reads {FORMAT}: {again}")
-    try:
-        return _Card.model_validate(card)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"]))
-        raise InputError(f"{path} is damaged at {field} ({first['msg']}): {again}") from error
+        raise InputError(f"{path} has the format {found}, this version reads {FORMAT}: {_AGAIN}")
+    return read_json_as(Card, path, _AGAIN)
 
 
 def _check_sum(path: Path, expected: str | None) -> None:
@@ -278,13 +286,31 @@ def _check_sum(path: Path, expected: str | None) -> None:
         )
 
 
-def _read_flat(path: Path) -> faiss.IndexFlatIP:
+def _read_flat(path: Path, count: int, dimension: int) -> faiss.IndexFlatIP:
+    """Read an index of so many vectors, whose header and length are looked at before FAISS does."""
+    size, header = path.stat().st_size, struct.calcsize(_HEADER)
+    with open(path, "rb") as file:
+        head = file.read(header)
+    if head[:2] != b"Ix" or len(head) < header:
+        raise InputError(f"{path} is not a FAISS index: {_AGAIN}")
+    if head[:4] != _FLAT_IP:
+        raise InputError(
+            f"{path} holds a FAISS index of the kind {head[:4]!r}, not IndexFlatIP: {_AGAIN}"
+        )
+    _, found_dimension, found_count, *_, values = struct.unpack(_HEADER, head)
+    if (found_dimension, found_count) != (dimension, count):
+        raise InputError(
+            f"{path} holds {found_count} vectors of {found_dimension} dimensions and index.json "
+            f"says {count} of {dimension}: {_AGAIN}"
+        )
+    if values != count * dimension or size != header + 4 * values:
+        raise InputError(
+            f"{path} has {size:,} bytes, which are not {count:,} vectors of {dimension:,} "
+            f"dimensions: {_AGAIN}"
+        )
     try:
         flat = faiss.read_index(str(path))
     except RuntimeError as error:
-        raise InputError(f"{path} is not a FAISS index: build the index again") from error
-    if not isinstance(flat, faiss.IndexFlatIP):
-        raise InputError(
-            f"{path} holds {type(flat).__name__}, not IndexFlatIP: build the index again"
-        )
+        raise InputError(f"{path} is not a FAISS index: {_AGAIN}") from error
+    _unit_rows(flat.reconstruct_n(0, count))
     return flat

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from pydantic import BaseModel
 from torch import Tensor
 
-from cxr_mtl.base.files import read_json, read_table
+from cxr_mtl.base.files import read_json_as, read_table
 from cxr_mtl.models.backbones import Backbone, load_backbone
 from cxr_mtl.models.features import Features, Precision, compute_features, pick_device
 from cxr_mtl.models.last_layer import LastLayer, freeze
@@ -66,6 +67,16 @@ class TrainingSetup:
         )
 
 
+class _Model(BaseModel):
+    source: str
+
+
+class _Models(BaseModel):
+    """What is relied on in a run's `models.json`."""
+
+    fine_tuned_from: _Model
+
+
 def prepare_training(
     run: Path, cache: Path, unfrozen_blocks: int, precision: Precision, device: str
 ) -> TrainingSetup:
@@ -82,7 +93,8 @@ def prepare_training(
     """
     device = pick_device(device)
     studies = read_table(run / "studies.parquet")
-    backbone = load_backbone(read_json(run / "models.json")["fine_tuned_from"]["source"])
+    models = read_json_as(_Models, run / "models.json")
+    backbone = load_backbone(models.fine_tuned_from.source)
     features = compute_features(
         backbone, studies, unfrozen_blocks, cache, precision=precision, device=device
     )

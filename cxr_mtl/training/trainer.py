@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import torch
 from pydantic import BaseModel, Field, ValidationError
-from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -20,6 +19,7 @@ from cxr_mtl.base.resources import keep_freed_memory, limited_threads
 from cxr_mtl.models.backbones import FusionHead
 from cxr_mtl.models.features import Features
 from cxr_mtl.models.last_layer import LastLayer
+from cxr_mtl.models.weights_file import read_tensors
 from cxr_mtl.retrieval.metrics import TIE_TOLERANCE, reciprocal_rank
 from cxr_mtl.training.losses import (
     LOSS_TERMS,
@@ -279,10 +279,9 @@ class _Run:
             save_file(tensors, beside, metadata={"key": key})
 
     def resume(self, path: Path, key: str) -> None:
-        with safe_open(path, "pt") as file:
-            if file.metadata()["key"] != key:
-                return
-            saved = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        found, saved = read_tensors(path, "delete it and run again, which trains from the start")
+        if found.get("key") != key:
+            return
         self.step_history = saved.pop("steps").tolist()
         self.epoch_history = saved.pop("epochs").tolist()
         parameters = dict(self.model.named_parameters())

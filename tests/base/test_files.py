@@ -17,6 +17,7 @@ from cxr_mtl.base.files import (
     check_regular_file,
     check_writable,
     content_key,
+    inside,
     read_json,
     read_json_as,
     read_table,
@@ -345,3 +346,35 @@ def test_an_output_replaces_an_earlier_one_and_nothing_else(tmp_path):
 def test_an_output_that_cannot_be_written_is_told(read_only_folder):
     with pytest.raises(InputError, match=r"x\.html cannot be written \(Permission denied\)"):
         check_output(read_only_folder / "x.html", b"<ours>", "page of ours")
+
+
+def test_what_is_no_table_or_may_not_be_read_is_told(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="pipe is a named pipe, not a file"):
+        read_table(tmp_path / "pipe")
+    (tmp_path / "x.parquet").write_bytes(b"PAR1 noise PAR1")
+    with pytest.raises(InputError, match=r"x\.parquet is not a readable Parquet file .*: make it"):
+        read_table(tmp_path / "x.parquet", "make it again")
+    with pytest.raises(InputError, match="none is missing: make it again"):
+        read_table(tmp_path / "none", "make it again")
+
+
+def test_a_table_that_may_not_be_read_is_told(read_only_folder):
+    with pytest.raises(InputError, match=r"closed\.json cannot be read \(Permission denied\)"):
+        read_table(read_only_folder / "closed.json")
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/passwd", "link", "deep/link"])
+def test_nothing_leads_out_of_a_folder(tmp_path, name):
+    folder = tmp_path / "folder"
+    (folder / "deep").mkdir(parents=True)
+    for link in ("link", "deep/link"):
+        (folder / link).symlink_to("/etc/hostname")
+    with pytest.raises(InputError, match=r"leads out of .*folder, to /"):
+        inside(folder, name)
+
+
+def test_what_lies_in_a_folder_is_found_there_and_through_a_link_to_the_folder(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "other").symlink_to(tmp_path / "folder")
+    assert inside(tmp_path / "other", "x") == tmp_path / "other/x"

@@ -1,6 +1,7 @@
 """The index finds what a plain product finds, and comes back from disk whole or is refused."""
 
 import json
+import struct
 import subprocess
 import sys
 
@@ -286,11 +287,71 @@ def test_another_kind_of_faiss_index_and_no_index_at_all_are_refused(saved):
     other.add(random_vectors(0, 20))
     faiss.write_index(other, str(saved / "index.faiss"))
     reseal(saved)
-    with pytest.raises(InputError, match="holds IndexFlatL2, not IndexFlatIP"):
+    with pytest.raises(InputError, match="of the kind b'IxF2', not IndexFlatIP"):
         Index.load(saved, "model-a")
     (saved / "index.faiss").write_bytes(b"not an index")
     reseal(saved)
     with pytest.raises(InputError, match="is not a FAISS index"):
+        Index.load(saved, "model-a")
+
+
+def header(dimension, count, values):
+    return struct.pack("<4siqqq?iQ", b"IxFI", dimension, count, 1 << 20, 1 << 20, True, 0, values)
+
+
+VECTORS = 20 * 16
+CRAFTED = {
+    "2^40 vectors": ((16, 1 << 40), header(16, 1 << 40, 16 << 40), "are not 1,099,511,627,776 vec"),
+    "2^30 dimensions": ((1 << 30, 20), header(1 << 30, 20, 20 << 30), "are not 20 vectors of 1,07"),
+    "values without vectors": ((16, 20), header(16, 20, 1 << 60), "are not 20 vectors of 16 dimen"),
+    "vectors without values": ((16, 20), header(16, 20, 0), "are not 20 vectors of 16 dimensions"),
+    "a negative count": ((16, 20), header(16, -20, VECTORS), "holds -20 vectors of 16 dimensions"),
+    "cut in the header": ((16, 20), header(16, 20, VECTORS)[:30], "is not a FAISS index"),
+}
+
+
+@pytest.mark.parametrize(("claim", "start", "said"), CRAFTED.values(), ids=CRAFTED)
+def test_no_size_in_an_index_is_believed(saved, claim, start, said, monkeypatch):
+    content = (saved / "index.faiss").read_bytes()
+    whole = start + content[len(start) :] if len(start) == 45 else start
+    (saved / "index.faiss").write_bytes(whole)
+    reseal(saved)
+    edit_card(saved, dimension=claim[0], count=claim[1])
+    monkeypatch.setattr(faiss, "read_index", None)
+    with pytest.raises(InputError, match=rf"index\.faiss .*{said}"):
+        Index.load(saved, "model-a")
+
+
+def test_the_header_that_is_looked_at_is_the_one_that_faiss_writes(saved):
+    assert (saved / "index.faiss").read_bytes()[:45] == header(16, 20, VECTORS)
+
+
+def test_vectors_that_are_none_are_refused(saved):
+    content = bytearray((saved / "index.faiss").read_bytes())
+    content[-4:] = struct.pack("<f", np.nan)
+    (saved / "index.faiss").write_bytes(content)
+    reseal(saved)
+    with pytest.raises(InputError, match="vector 19 of 20 holds NaN"):
+        Index.load(saved, "model-a")
+
+
+@pytest.mark.parametrize("name", ["index.faiss", "metadata.parquet", "index.json"])
+def test_no_file_of_an_index_leads_out_of_its_folder(saved, name):
+    (saved / name).rename(saved.parent / name)
+    (saved / name).symlink_to(saved.parent / name)
+    with pytest.raises(
+        InputError, match=rf"{name} leads out of .*index, to .*: put the file there"
+    ):
+        Index.load(saved, "model-a")
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("label", 0.5), ("text", b"x"), ("study", 0.5), ("image", None)]
+)
+def test_metadata_of_another_kind_is_refused(saved, column, value):
+    metadata_of(20).assign(**{column: [value] * 20}).to_parquet(saved / "metadata.parquet")
+    reseal(saved)
+    with pytest.raises(InputError, match=rf"metadata\.parquet is damaged at {column}, row 0 "):
         Index.load(saved, "model-a")
 
 

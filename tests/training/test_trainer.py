@@ -132,6 +132,19 @@ def test_a_checkpoint_of_other_parameters_is_not_used(start, features, labels, t
     assert _equal(resumed, train(*arguments, other))
 
 
+def test_a_damaged_checkpoint_is_named_with_its_remedy(start, features, labels, tmp_path):
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    arguments = (start, features, labels, TRAIN, VALIDATION, TrainingConfig(**SMALL))
+    train(*arguments, checkpoint=checkpoint)
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-1])
+    with pytest.raises(
+        InputError, match=r"checkpoint\.safetensors .* damaged .*: delete it and run"
+    ):
+        train(*arguments, checkpoint=checkpoint)
+    checkpoint.unlink()
+    train(*arguments, checkpoint=checkpoint)
+
+
 def test_an_infinite_loss_stops_at_its_step_and_keeps_the_last_good_checkpoint(
     start, features, labels, tmp_path, monkeypatch
 ):
