@@ -37,6 +37,9 @@ SHARED_CORES = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_THREAD_TIMEOUT": "4"}
 """Threads that wait leave their core to other processes: without it chapters side by side take
 several times as long. The timeout is the least that OpenBLAS takes, 2⁴ cycles."""
 
+_PARSING = threading.Lock()
+"""Python 3.11 may fail with a SystemError where two threads parse sources at once."""
+
 
 class ChapterError(RuntimeError):
     """A chapter failed by no fault of its input: which cell, and how its traceback ends."""
@@ -109,8 +112,9 @@ class StageRunner:
 
     def _run_if_stale(self, name: str) -> StageResult:
         chapter, values = self._stages[name]
-        parts = stage_parts(chapter, values, self._run)
-        reason = why_stale(chapter, parts, recorded(self._run, name), self._run)
+        with _PARSING:
+            parts = stage_parts(chapter, values, self._run)
+            reason = why_stale(chapter, parts, recorded(self._run, name), self._run)
         if reason is None and not self._force:
             return Outcome(name, None), None
         started, clock = datetime.now(UTC), time.perf_counter()
@@ -195,9 +199,11 @@ def execute(
     done.parent.mkdir(exist_ok=True)
     partial = done.with_name(f".{done.stem}.partial.ipynb")
     failed = done.with_suffix(".failed.ipynb")
+    with _PARSING:
+        notebook = chapter.notebook_with(values)
     try:
         executed = papermill.execute_notebook(
-            chapter.notebook_with(values),
+            notebook,
             str(partial),
             kernel_name="python3",
             progress_bar=False,

@@ -19,7 +19,7 @@ import pytest
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.fingerprints import digest
 from cxr_mtl.base.terminal import PlainConsole
-from cxr_mtl.runs import driver, freshness, stages
+from cxr_mtl.runs import driver, freshness, stage_runner, stages
 from cxr_mtl.runs.driver import chapter_states, run_chapters, run_side_by_side
 from cxr_mtl.runs.run import Run
 from cxr_mtl.runs.stage_runner import ChapterError, StageRunner
@@ -344,6 +344,24 @@ def test_chapters_that_need_not_wait_run_side_by_side_each_with_its_own_memory(s
     assert [outcome.step for outcome in outcomes] == ["03_cat", "04_dog"]
     assert 300e6 < large - small < 500e6
     assert {"03_cat", "04_dog"} <= Run("runs/demo").manifest.keys()
+
+
+def test_sources_are_parsed_by_one_thread_at_a_time(study, monkeypatch):
+    (study / "book/03_cat.py").write_text(waiting_chapter("cat", until="cat"))
+    (study / "book/04_dog.py").write_text(waiting_chapter("dog", until="dog"))
+    parsing, parsed = threading.Lock(), []
+
+    def parts_of(chapter, *others):
+        assert parsing.acquire(blocking=False)
+        parsed.append(chapter.name)
+        time.sleep(0.3)  # long enough for the other thread to come
+        parsing.release()
+        raise InputError("seen enough")
+
+    monkeypatch.setattr(stage_runner, "stage_parts", parts_of)
+    with pytest.raises(InputError, match="seen enough"):
+        run_chapters(only=["03", "04"], console=QUIET)
+    assert parsed == ["03_cat", "04_dog"]
 
 
 def test_an_interrupt_ends_the_kernels(study):
