@@ -75,8 +75,9 @@ def test_the_table_of_parameters_names_meaning_type_unit_default_range_and_every
     table = parameter_table(read_chapter(tmp_path / f"{n}.py") for n in ("01_one", "02_two"))
     assert table[2:] == [
         "| `run_dir`: folder | str | – | `runs/demo` | – | [1](01_one), [2](02_two) |",
-        "| `epochs`: studies | int | epochs | `3` | at least 1 | [1](01_one) |",
-        f"| `depths`: studies | list[int] | blocks per tower | `{depths}` | – | [1](01_one) |",
+        "| `epochs`: studies | int | epochs | `3` | at least 1 and at most 10,000 | [1](01_one) |",
+        f"| `depths`: studies | list[int] | blocks per tower | `{depths}` | numbers from 0 to 64, "
+        "none of them twice | [1](01_one) |",
         "| `rule`: studies | `ignore` or `together` | – | `ignore` | – | [2](02_two) |",
         "| `lr`: rate | float or None | – | `0.1` | – | [2](02_two) |",
     ]

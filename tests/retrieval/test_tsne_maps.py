@@ -41,5 +41,5 @@ def test_separated_groups_have_full_neighbour_accuracy_and_trustworthy_maps():
 
 def test_too_few_studies_are_refused():
     vectors, labels = _two_groups(n=8)
-    with pytest.raises(InputError, match="16 studies"):
+    with pytest.raises(InputError, match="a map of 16 test studies is not possible: give at least"):
         embedding_map(vectors, labels, seed=0)
