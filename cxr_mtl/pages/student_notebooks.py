@@ -12,6 +12,7 @@ from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.fingerprints import has_tag
 from cxr_mtl.pages.own_folder import write_own_folder
 from cxr_mtl.pages.plain_markdown import BookWords, plain_markdown
+from cxr_mtl.pages.private_paths import private_paths
 from cxr_mtl.runs.exercise_cells import directive, exercises_of, student_code, without_markers
 from cxr_mtl.runs.freshness import StageState, read_states
 from cxr_mtl.runs.parameters import write_parameters
@@ -42,7 +43,8 @@ def write_teaching_notebooks(
     """Write `student/NN_name.ipynb` and `instructor/NN_name.ipynb`, all or none; returns `folder`.
 
     Both come from `book/exercises` and read the files of `runs/<run_name>`. An instructor's
-    notebook has the outputs of that run's executed copy where it is fresh.
+    notebook has the outputs of that run's executed copy where it is fresh, without the folders of
+    this machine.
 
     Raises:
         InputError: there are no exercises or no such run, an exercise is malformed, or as in
@@ -54,6 +56,7 @@ def write_teaching_notebooks(
     states = read_states(run_name, stages, Path())
     stale = [name for name, state in states.items() if state.reason]
     words = BookWords(BOOK, stages, run, stale)
+    private = private_paths(Path.cwd(), [s.record for s in states.values() if s.record])
     with write_own_folder(folder) as beside:
         for page in pages:
             state, name = states[page.name], PurePosixPath(page.name).name
@@ -61,6 +64,9 @@ def write_teaching_notebooks(
                 "student": student_notebook(page, run, state, words),
                 "instructor": instructor_notebook(page, run, state, words),
             }.items():
+                for cell in notebook.cells:
+                    if cell.get("outputs"):
+                        cell.outputs = private.hide_all(cell.outputs)
                 nbformat.validate(notebook)
                 path = beside / kind / f"{name}.ipynb"
                 path.parent.mkdir(parents=True, exist_ok=True)

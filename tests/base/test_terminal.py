@@ -1,8 +1,10 @@
 """What is printed is text: byte for byte, on a terminal and into a pipe, in any encoding."""
 
+import ast
 import io
 import re
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -90,6 +92,19 @@ def test_a_text_comes_out_as_itself_wherever_it_is_printed(text, terminal):
     # Of Rich's own codes, only those of the styles that are asked for.
     styles = {f"\x1b[{number}m" for number in ("0", "1", "2", "3", "2;3")}
     assert set(re.findall(r"\x1b\[[0-9;]*m", printed)) <= styles
+
+
+def test_the_library_prints_through_no_other_console():
+    for path in sorted((Path(__file__).parents[2] / "cxr_mtl").rglob("*.py")):
+        called = [
+            node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)
+        ]
+        names = [ast.unparse(node.func) for node in called]
+        assert "Console" not in names, path
+        assert "Text.from_markup" not in names, path
+        printed = [ast.unparse(node) for node in called if ast.unparse(node.func) == "print"]
+        own = ["print(printable_json(hits))", "print(words, file=sys.stderr, flush=True)"]
+        assert set(printed) <= set(own), path
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "utf-8"])

@@ -12,6 +12,7 @@ import nbformat
 import pandas as pd
 import pytest
 from built_pages import ROOT
+from filelock import FileLock
 from hostile_run import CALL, FOLDER, IDS, make_book, make_run, write_pairs
 
 from cxr_mtl.base.terminal import printable
@@ -38,16 +39,25 @@ OF_PEOPLE = ("foo", "href", "frac{1}{2}", "5 to", "x_1", "x^2")
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory, untrained_folder):
-    """A book of a hostile run, its pages and what the command line writes beside them."""
-    root = tmp_path_factory.mktemp("site")
+    """The repository of a hostile run with its pages, made once for all processes of the tests."""
+    root = tmp_path_factory.getbasetemp()
+    root = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "hostile"
+    repository = root / "repository"
+    with FileLock(root.with_suffix(".lock")):
+        if not (repository / "whole").exists():
+            _make_site(root, repository, untrained_folder)
+            (repository / "whole").touch()
+    return repository
+
+
+def _make_site(root, repository, untrained):
     pairs = write_pairs(root / "home" / FOLDER)
     model = root / "home/aliceprivate" / IDS[2].replace("/", "")
-    shutil.copytree(untrained_folder, model)
-    make_book(root / "repository")
+    shutil.copytree(untrained, model)
+    make_book(repository)
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(root / "repository")
-        run = make_run(pairs, model)
-        _write_pages_of_the_command_line(run)
+        patch.chdir(repository)
+        _write_pages_of_the_command_line(make_run(pairs, model))
         jupyter_book = "from jupyter_book.cli.main import main; main()"
         subprocess.run(
             [sys.executable, "-c", jupyter_book, "build", ".", "-q"],
@@ -55,7 +65,6 @@ def site(tmp_path_factory, untrained_folder):
             capture_output=True,
             check=True,
         )
-    return root / "repository"
 
 
 def _write_pages_of_the_command_line(run):
