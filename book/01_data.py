@@ -27,7 +27,6 @@
 # image. The paper {cite}`liang2026` uses it as image-report pairs with a binary label.
 
 # %% tags=["hide-input"]
-import textwrap
 from functools import partial
 from pathlib import Path
 from typing import Optional
@@ -144,7 +143,7 @@ data.dropped["reason"].value_counts().rename_axis(None).to_frame(
 
 # %%
 for notice in data.notices:
-    print(terminal.printable(textwrap.fill(notice.sentence, 78)))
+    print(terminal.filled(notice.sentence))
 
 # %% [markdown]
 # What the collection holds, counted from its files:
@@ -226,7 +225,7 @@ contact_sheet(shown["image"], shown["caption"], columns=5)
 # %%
 example = shown.iloc[min(2, len(shown) - 1)]
 about = f"study {example['study']}, label {example['label']}"
-print(terminal.printable(f"{about}\n\n{textwrap.fill(example['text'], 72)}"))
+print(terminal.filled(about), terminal.filled(example["text"]), sep="\n\n")
 
 # %% [markdown]
 # ## How much of a report a model reads
@@ -254,7 +253,7 @@ reading_table(read)
 reading = reading_records(read)
 for record in reading:
     if record["metric"] == "notice":
-        print(terminal.printable(textwrap.fill(record["value"], 72)))
+        print(terminal.filled(record["value"]))
 
 # %% [markdown]
 # ## Many reports are word for word the same

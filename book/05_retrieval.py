@@ -22,7 +22,6 @@
 # **It needs** the fine-tuned model of [the training chapter](04_training).
 
 # %% tags=["hide-input"]
-import textwrap
 
 import numpy as np
 import pandas as pd
@@ -144,8 +143,7 @@ for role, text in (
     ("query", test["text"][query]),
     ("first answer", answers["text"].iloc[0]),
 ):
-    said = textwrap.fill(f"{role}: {text}", 72)
-    print(terminal.printable(said), end="\n\n")
+    print(terminal.filled(f"{role}: {text}"), end="\n\n")
 
 # %% [markdown]
 # And the whole order, for all image queries: the place of the query's own study, and how often none of

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import sys
+import textwrap
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +27,12 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(map(_visible, text.replace("\r\n", "\n")))
+
+
+def filled(text: str, width: int = 72) -> str:
+    """`printable` text in lines of about that width, of which none ends within a word or a path."""
+    lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+    return printable("\n".join(lines))
 
 
 def _visible(character: str) -> str:

@@ -28,7 +28,7 @@ class PrivatePaths:
         """The text without the folders, however it writes them: as text, Python, JSON or HTML."""
 
         def instead(found: re.Match[str]) -> str:
-            shown = self._spelt[found["folder"]]
+            shown = self._spelt[" ".join(found["folder"].split())]
             return shown if found["slash"] else shown.rstrip("/") or "."
 
         return self._pattern.sub(instead, text)
@@ -47,7 +47,7 @@ class PrivatePaths:
     @cached_property
     def _spelt(self) -> dict[str, str]:
         return {
-            spelling: shown
+            " ".join(spelling.split()): shown
             for folder, shown in self.shown.items()
             for spelling in _spellings(folder)
         }
@@ -57,7 +57,9 @@ class PrivatePaths:
         longest_first = sorted(self._spelt, key=len, reverse=True)
         # Not within a longer path or an address; the colours of a traceback stand before a path.
         begins = r"(?:(?<=file://)|(?<=\dm)|(?<![\w./~-]))"
-        folders = "|".join(map(re.escape, longest_first))
+        # A line may end at a blank of a folder's name.
+        words = (map(re.escape, spelling.split()) for spelling in longest_first)
+        folders = "|".join(map(r"\s+".join, words))
         return re.compile(rf"{begins}(?P<folder>{folders})(?:(?P<slash>/)|(?![\w~-]))")
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.table import Table
 
-from cxr_mtl.base.terminal import PlainConsole, one_line, printable
+from cxr_mtl.base.terminal import PlainConsole, filled, one_line, printable
 
 STEERS = {
     "a colour": "\x1b[31m",
@@ -67,6 +67,15 @@ def test_words_in_any_script_line_ends_and_blanks_stay():
     text = "Größe − λ₁ ≤ 3\u00a0mm\n\t肺炎\u3000ריאה 🫁"
     assert printable(text) == text
     assert printable("a\r\nb") == "a\nb"
+
+
+def test_filled_lines_break_at_blanks_only():
+    path = "local-dir:/a-very/long-path/" + "x" * 40
+    assert filled(f"Some words, {path} and\x1b more.", 20).split("\n") == [
+        "Some words,",
+        path,
+        r"and\x1b more.",
+    ]
 
 
 def everywhere(text, terminal, encoding="utf-8"):

@@ -133,6 +133,8 @@ def test_a_hostile_search_is_harmless(site, watched):
     watched.wait_for_selector("#search-results")
     watched.goto(f"{address}?q=script#{quote(IDS[1])}")
     watched.wait_for_selector("#search-results li, #search-results p")
+    # A page from disk may not fetch the others for its summaries.
+    watched.happened = [what for what in watched.happened if what != "Failed to fetch"]
     is_harmless(watched)
 
 

@@ -8,6 +8,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from cxr_mtl.base.markdown_text import code_span, markdown_text
+from cxr_mtl.base.terminal import filled
 from cxr_mtl.pages.private_paths import PrivatePaths, private_paths
 from cxr_mtl.runs.manifest import Record
 
@@ -30,6 +31,7 @@ def record(**parameters):
         code_span,
         lambda path: f"File \x1b[0;32m{path}:12",
         lambda path: f"file://{path}",
+        lambda path: filled(f"Some words before {path}", 20),
         lambda path: f"local-dir:{path}",
         lambda path: html.escape(repr(path)),
         lambda path: f"({path}), [{path}]; {path}.",
