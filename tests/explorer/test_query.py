@@ -137,6 +137,7 @@ def test_a_run_without_a_model_or_with_another_ones_index_says_what_to_do(
     run = Run(tmp_path / "new")
     with pytest.raises(InputError, match=r"fine_tuned\.json is missing: run the training"):
         query_run(run, text="effusion")
+    run.path.mkdir()
     (run / "fine_tuned").symlink_to(finished[0] / "fine_tuned")
     with pytest.raises(InputError, match=r"index\.json is missing: build the index again"):
         query_run(run, text="effusion")
