@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shlex
 import subprocess
 import sys
 import types
@@ -376,7 +377,7 @@ def test_compare_replaces_no_other_file_and_says_first_where_it_cannot_write(
 
 def test_a_reader_who_has_enough_gets_no_traceback(two_runs):
     done = subprocess.run(
-        f"{sys.executable} -m cxr_mtl compare a b | head -1",
+        f"{shlex.quote(sys.executable)} -m cxr_mtl compare a b | head -1",
         shell=True,
         cwd=two_runs,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
