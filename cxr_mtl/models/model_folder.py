@@ -157,13 +157,14 @@ def _check_runs_no_code(path: Path) -> None:
 
 def _fields(value: Any) -> Iterator[tuple[str, Any]]:
     """Every key with its value, at any depth."""
-    if isinstance(value, list):
-        for part in value:
-            yield from _fields(part)
-    elif isinstance(value, dict):
-        for key, part in value.items():
-            yield key, part
-            yield from _fields(part)
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, list):
+            waiting += value
+        elif isinstance(value, dict):
+            yield from value.items()
+            waiting += value.values()
 
 
 def _instead(folder: Path) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.base.files import check_writable, read_json, write_json
+from cxr_mtl.base.files import check_writable, read_json, read_json_as, write_json
 
 BOOK = Path("book")
 LOCK = Path("requirements.lock")
@@ -59,7 +59,7 @@ class Run:
         Raises:
             InputError: the stage has written none yet, or the file is damaged.
         """
-        return read_json(self / f"results/{stage}.json")
+        return read_json_as(list[dict[str, Any]], self / f"results/{stage}.json")
 
     @property
     def manifest(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.base.files import read_json, read_table
+from cxr_mtl.base.files import read_json_as, read_table
 from cxr_mtl.runs.run import Run
 from cxr_mtl.runs.stages import ASKS, Chapter
 
@@ -67,7 +67,7 @@ def check_blocks(stages: Iterable[tuple[Chapter, Mapping[str, Any]]], run: Run) 
     """
     if not (run / MODELS).exists():
         return
-    blocks = read_json(run / MODELS).get("blocks")
+    blocks = read_json_as(dict[str, Any], run / MODELS).get("blocks")
     for chapter, values in stages:
         for name in ("unfrozen_blocks", "depths"):
             value = values.get(name, 0)

@@ -109,6 +109,12 @@ def test_a_configuration_of_another_kind_is_told(folder, content, said):
     refused(folder, f"{folder / CONFIG} {said}")
 
 
+def test_a_configuration_nested_as_deep_as_json_is_read_is_no_trouble(folder):
+    config = json.loads((folder / "config.json").read_text()) | {"x": "NEST"}
+    (folder / "config.json").write_text(json.dumps(config).replace('"NEST"', "[" * 900 + "]" * 900))
+    assert text_tower_of(folder)
+
+
 BUILDS = {
     "an unknown tower": lambda c: c["model_cfg"]["vision_cfg"].update(timm_model_name="no_such"),
     "an unknown word": lambda c: c["model_cfg"].update(colour="red"),

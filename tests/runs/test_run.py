@@ -129,3 +129,12 @@ def test_a_run_that_cannot_be_locked_is_told_in_a_sentence(tmp_path):
 def test_importing_runs_leaves_torch_alone():
     code = "import sys, cxr_mtl.runs.run, cxr_mtl.runs.stages; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("content", ["3", '{"a": 1}', "[3]", '["a"]'])
+def test_results_of_another_kind_are_told(tmp_path, content):
+    run = Run(tmp_path)
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results/01_data.json").write_text(content)
+    with pytest.raises(InputError, match=r"01_data\.json is damaged .*: delete it and run again"):
+        run.results("01_data")
