@@ -10,10 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian
 from safetensors.torch import load_file, save_file
 
 from cxr_mtl.base.files import sha256_of_file
 from cxr_mtl.data.dataset import load_dataset
+from cxr_mtl.data.images import read_image
 from cxr_mtl.data.splits import split_studies
 from cxr_mtl.evidence.bootstrap import Bootstrap
 from cxr_mtl.evidence.tables import evaluate_tables
@@ -232,3 +236,41 @@ def test_of_openi_exactly_the_studies_whose_frontal_image_is_there_are_kept(data
         "no text": 3689 - 3666,
     }
     assert (loaded.dropped["detail"].str.len() > 0).all()
+
+
+def as_dicom(path: Path, folder: Path) -> Path:
+    """A radiograph as a 12-bit DICOM file of MONOCHROME1, its window twice as wide as its range."""
+    gray = np.asarray(Image.open(path).convert("L"))
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.PatientName = "Nobody^Known"
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME1"
+    dataset.Rows, dataset.Columns = gray.shape
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 12, 11
+    dataset.PixelRepresentation = 0
+    dataset.WindowCenter, dataset.WindowWidth = 2048, 4096
+    dataset.PixelData = (4095 - 16 * gray.astype("<u2")).tobytes()
+    dataset["PixelData"].VR = "OW"
+    dataset.save_as(folder / f"{path.stem}.dcm", enforce_file_format=False)
+    return folder / f"{path.stem}.dcm"
+
+
+def test_pairs_and_queries_take_dicom_and_find_what_the_same_pictures_find(done, tmp_path):
+    test = done.test.head(6)
+    (tmp_path / "films").mkdir()
+    films = [as_dicom(Path(image), tmp_path / "films") for image in test["image"]]
+    table = pd.DataFrame({"image": films, "text": test["text"], "label": test["label"]})
+    table.to_csv(tmp_path / "pairs.csv", index=False)
+    loaded = load_dataset("pairs", csv=tmp_path / "pairs.csv")
+    assert len(loaded.dropped) == 0
+    assert loaded.studies["image"].tolist() == [str(film) for film in films]
+    assert b"Nobody" in films[0].read_bytes()
+    assert "Nobody" not in loaded.studies.to_csv()
+
+    for film, image in zip(films, test["image"], strict=True):
+        shown, expected = np.asarray(read_image(film)), np.asarray(read_image(image))
+        assert np.abs(shown.astype(int) - expected).max() <= 1
+        hits, same = (query_run(done.run, image=Path(path), k=1) for path in (film, image))
+        assert hits[0]["study"] == same[0]["study"]
+        assert hits[0]["score"] == pytest.approx(same[0]["score"], abs=1e-3)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from pydicom.dataset import Dataset
-from pydicom.encaps import get_frame
+from pydicom.encaps import encapsulate, get_frame
 from pydicom.pixels import apply_color_lut, pixel_array
 from pydicom.uid import (
     JPEG2000,
@@ -22,7 +22,14 @@ from pydicom.uid import (
 )
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.data.dicom_elements import Refused, integer_of, is_dicom, read_elements, value_of
+from cxr_mtl.data.dicom_elements import (
+    MAX_READS,
+    Refused,
+    integer_of,
+    is_dicom,
+    read_elements,
+    value_of,
+)
 from cxr_mtl.data.dicom_levels import gray_levels
 from cxr_mtl.data.picture_metadata import without_metadata
 from cxr_mtl.data.picture_sizes import check_size
@@ -36,6 +43,7 @@ _DECODERS = {
     JPEG2000: "pillow",
     RLELossless: "pydicom",
 }
+_FRAGMENT, _CODESTREAM = b"\xfe\xff\x00\xe0", b"\xff\x4f\xff\x51"
 _GRAY = ("MONOCHROME1", "MONOCHROME2")
 _COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 _PALETTE = "PALETTE COLOR"
@@ -68,9 +76,8 @@ def read_dicom(path: Path | str, data: bytes) -> Image.Image:
 
 def _picture(path: Path | str, dataset: Dataset) -> Image.Image:
     if "PixelData" not in dataset:
-        raise Refused(
-            "holds no pixels, as a report or a directory does", "name the radiograph itself"
-        )
+        reason = "holds no pixels, as a report, a directory or a file that was cut off"
+        raise Refused(reason, "name the radiograph itself")
     syntax = dataset.file_meta.TransferSyntaxUID
     if syntax not in _STORED and syntax not in _DECODERS:
         raise _not_decoded(syntax)
@@ -119,7 +126,7 @@ def _normalise(dataset: Dataset) -> None:
 
 
 def _check_pixel_data(dataset: Dataset, syntax: UID) -> None:
-    """Refuse pixel data that are not of the size that the header names."""
+    """Refuse pixel data of another size than the header names; of compressed ones keep a frame."""
     data = dataset.PixelData
     size = dataset.Rows * dataset.Columns
     if syntax in _STORED:
@@ -129,16 +136,22 @@ def _check_pixel_data(dataset: Dataset, syntax: UID) -> None:
         if not needed <= len(data) < 2 * needed:
             raise Refused(f"holds {len(data):,} bytes of pixels where its size needs {needed:,}")
         return
+    if data.count(_FRAGMENT) > MAX_READS:
+        raise Refused("in too many fragments")
     frame = get_frame(data, 0, number_of_frames=1)
     if syntax == RLELossless:
         _check_runs(frame, size)
         return
     if syntax == JPEGExtended12Bit and dataset.BitsStored > 8:
         raise _not_decoded(syntax)
+    if syntax in (JPEG2000Lossless, JPEG2000):
+        # What is wrapped around the picture is not DICOM's, and pydicom may never come to its end.
+        frame = frame[frame.index(_CODESTREAM) :]
     frame, _ = without_metadata(frame)
     with Image.open(io.BytesIO(frame), formats=("JPEG", "JPEG2000")) as image:
         if image.size != (dataset.Columns, dataset.Rows):
             raise Refused("the picture in it has another size than its header names")
+    dataset.PixelData = encapsulate([frame])
 
 
 def _check_runs(frame: bytes, size: int) -> None:

@@ -26,8 +26,9 @@ def gray_levels(dataset: Dataset, pixels: np.ndarray, bits: int) -> np.ndarray:
     padding = _padding(dataset, stored)
     values, rescaled = _modality(dataset, stored)
     black, white, shown = _voi(dataset, values)
-    if shown is None and bits == 8 and not rescaled:
-        black, white, shown = stored.min(), stored.max(), stored
+    if shown is None and dataset.BitsStored == 8 and not rescaled:
+        black = -128 if dataset.PixelRepresentation else 0
+        white, shown = black + 255, stored
     elif shown is None:
         present = np.zeros(len(stored), dtype=bool)
         present[places] = True

@@ -63,7 +63,7 @@ def read_image(path: Path | str) -> Image.Image:
         raise too_large(path, "too many pixels", MAX_PIXELS) from None
     # Decoders answer damaged bytes with nearly every kind of exception.
     except Exception as error:
-        reason = str(error) or type(error).__name__
+        reason = str(error) or "it is damaged"
     raise InputError(
         f"{path} cannot be read as an image ({reason}): replace the file or leave it out"
     )

@@ -27,6 +27,7 @@ _JPEG_MARKER = re.compile(rb"\xff([^\x00\xff])")
 _JPEG_ALONE = {0x01, *range(0xD0, 0xDA)}  # markers without a segment
 _SCAN = 0xDA
 _COMMENT = re.compile(rb"#[^\r\n]*")
+_NETPBM_NUMBER = re.compile(rb"-?\d{1,9}(?:\.\d{1,9})?(?:[eE][+-]?\d\d?)?")
 _NETPBM_TOKEN = re.compile(rb"\s*(?:#[^\r\n]*|([^\s#]+))")
 
 
@@ -157,10 +158,12 @@ def _netpbm(data: bytes) -> bytes:
         at = token.end()
         if token[1]:
             tokens.append(token[1])
+            if len(tokens) > 1 and not _NETPBM_NUMBER.fullmatch(token[1]):
+                raise ValueError("a number of its header is none")
         if len(tokens) == (3 if data[1:2] in b"14" else 4):
             # Values up to another maximum than 255 or 65535 go through a loop of Pillow's that
             # takes seconds a megapixel; deep ones are scaled by their own range anyway.
-            if tokens[0] == b"P5" and tokens[3].isdigit() and 255 < int(tokens[3]) < 65535:
+            if tokens[0] == b"P5" and 255 < float(tokens[3]) < 65535:
                 tokens[3] = b"65535"
             body = data[at:]
             if data[1:2] in b"123":

@@ -178,7 +178,7 @@ def test_pydicoms_own_files_look_as_its_values_say(name):
     ("elements", "reason"),
     [
         ({"NumberOfFrames": 2}, "holds 2 frames: save the one that is meant"),
-        ({"PixelData": None}, "holds no pixels, as a report or a directory does: name the radio"),
+        ({"PixelData": None}, "holds no pixels, as a report, a directory or a file .*: name the"),
         ({"Rows": None}, "its Rows is missing"),
         ({"Rows": 25}, "holds 1,536 bytes of pixels where its size needs 1,600"),
         ({"Rows": 12}, "holds 1,536 bytes of pixels where its size needs 768"),
@@ -238,6 +238,23 @@ def test_a_compressed_picture_of_another_size_is_refused_before_it_is_decoded(di
     bomb = struct.pack("<16I", 1, 64, *[0] * 14) + b"\x81\0" * 100_000
     with pytest.raises(InputError, match="runs unpack to more than its size needs"):
         read(dicom(SMOOTH, RLELossless, PixelData=encapsulate([bomb])))
+
+
+def test_a_box_without_a_length_around_jpeg_2000_is_not_waited_for(dicom, tmp_path):
+    picture = encoded(GRAY, "JPEG2000").replace(b"\0\0\0\x2djp2h", bytes(4) + b"jp2h")
+    assert bytes(4) + b"jp2h" in picture
+    np.testing.assert_array_equal(
+        read(dicom(GRAY, JPEG2000, PixelData=picture)), png(GRAY, tmp_path)
+    )
+
+
+def test_a_wrapping_without_jpeg_2000_in_it_is_not_waited_for(dicom):
+    picture = encoded(GRAY, "JPEG2000")
+    cut = picture[: picture.index(b"\xff\x4f\xff\x51")].replace(
+        b"\0\0\0\x2djp2h", bytes(4) + b"jp2h"
+    )
+    with pytest.raises(InputError, match="damaged"):
+        read(dicom(GRAY, JPEG2000, PixelData=cut + bytes(2000)))
 
 
 def test_what_inflates_without_end_is_refused(dicom, monkeypatch):

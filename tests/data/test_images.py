@@ -23,7 +23,7 @@ from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.fingerprints import file_state
 from cxr_mtl.data import images
 from cxr_mtl.data.images import check_images, read_image
-from cxr_mtl.data.picture_sizes import MAX_BYTES
+from cxr_mtl.data.picture_sizes import MAX_ASPECT, MAX_BYTES, MIN_SIDE
 
 RAMP = np.arange(128, dtype=np.uint8).reshape(8, 16) * 2
 # The smallest picture that is read has 8 pixels a side: the tests' few values fill blocks of 8 x 8.
@@ -420,6 +420,15 @@ def test_real_radiographs_are_read():
         image = read_image(path)
         assert (image.mode, image.width) == ("RGB", 512)
         assert np.asarray(image).std() > 20
+
+
+@pytest.mark.skipif("CXR_MTL_TEST_DATA" not in os.environ, reason="CXR_MTL_TEST_DATA is not set")
+def test_every_real_radiograph_is_far_from_the_bounds_of_size():
+    folder = Path(os.environ["CXR_MTL_TEST_DATA"]) / "rocov2-cxr" / "images"
+    sizes = [Image.open(path).size for path in folder.iterdir()]
+    assert len(sizes) > 3000
+    assert max(max(size) / min(size) for size in sizes) < MAX_ASPECT / 5
+    assert min(min(size) for size in sizes) > 10 * MIN_SIDE
 
 
 def test_no_reader_that_runs_a_program_is_allowed():

@@ -197,6 +197,7 @@ def test_a_second_page_is_not_kept():
         (b"\xff\xd8\xff\xff\xff\xff", "ends before its pixels begin"),
         (encoded("JPEG", progressive=True)[:-2] + b"\xff\xda" * MAX_SCANS, "scans"),
         (b"P5\n# 8 8", "ends within its header"),
+        (b"P5\n8 \x9b8 255\n", "a number of its header is none"),
         (b"P2\n8 8\n9\n" + b"#\n" * 300_000, "too many comments"),
         (b"\x89PNG\r\n\x1a\n" + b"\0\0\0\0teXt\0\0\0\0" * 300_000, "too many chunks"),
         (b"\xff\xd8" + b"\xff\xe1\0\2" * 300_000, "too many segments"),
