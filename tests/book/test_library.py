@@ -5,6 +5,7 @@ import importlib
 import inspect
 import re
 from functools import cache
+from typing import Literal, get_args, get_origin
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -67,7 +68,9 @@ def test_a_public_name_has_an_anchor_its_signature_its_docstring_and_its_chapter
     door, _, name = path.rpartition(".")
     thing = getattr(importlib.import_module(door), name)
     assert name in words(heading)
-    if callable(thing) and not (inspect.isclass(thing) and issubclass(thing, BaseException)):
+    if get_origin(thing) is Literal:
+        assert all(repr(choice) in words(heading) for choice in get_args(thing))
+    elif callable(thing) and not (inspect.isclass(thing) and issubclass(thing, BaseException)):
         shown = heading.xpath(".//*[contains(@class, 'sig-param')]/*[contains(@class, 'n')][1]")
         arguments = [words(one) for one in shown if words(one).isidentifier()]
         assert arguments == list(inspect.signature(thing).parameters)
@@ -80,7 +83,7 @@ def test_a_public_name_has_an_anchor_its_signature_its_docstring_and_its_chapter
 def test_an_error_that_the_docstring_names_is_told(path):
     door, _, name = path.rpartition(".")
     thing = getattr(importlib.import_module(door), name)
-    docstring = inspect.getdoc(thing) if callable(thing) else ""
+    docstring = (inspect.getdoc(thing) or "") if callable(thing) else ""
     errors = re.findall(r"^    (\w+Error): ", docstring.partition("Raises:")[2], re.MULTILINE)
     told = [words(one) for one in entry(path)[1].xpath("./dl/dd//strong | ./dl/dd//a")]
     assert set(errors) <= set(told)

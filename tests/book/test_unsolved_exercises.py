@@ -33,11 +33,12 @@ def test_no_check_passes_before_its_exercise_is_solved(name, words, monkeypatch)
     monkeypatch.chdir(ROOT)
     state = StageState(name, None, "not run yet")
     notebook = student_notebook(PAGES[name], Run("runs/demo"), state, words)
-    space = {"__name__": "student", "display": print}
+    space = {"__name__": "student", "display": print, "In": []}
     for cell in notebook.cells:
         if cell.cell_type != "code":
             continue
         failed = False
+        space["In"].append(cell.source)  # as a kernel keeps what it executes
         try:
             exec(compile(cell.source, name, "exec"), space)
         except Exception:
