@@ -1,11 +1,13 @@
-# book   the demo edition: environment, chapters, pages in _build/html
-# test   the same environment, lint, all tests
-# serve  the pages at http://127.0.0.1:8000
-# site   where the finished pages lie, for any static web server
-# teach  the exercises as notebooks in _build/teach: student, without solutions; instructor
-# pdf    one PDF per page in _build/pdf, printed by Chromium
-# lock   requirements.lock anew from pyproject.toml
-# clean  removes the pages; runs and environment stay
+# book    the demo edition: environment, chapters, pages in _build/html
+# test    the same environment, lint, all tests
+# fuzz    a million odd inputs at all doors that read what users give: hours; a stopped one resumes
+# faults  100 kills of a run at random moments, full disks, closed folders, clocks that jump: an hour
+# serve   the pages at http://127.0.0.1:8000
+# site    where the finished pages lie, for any static web server
+# teach   the exercises as notebooks in _build/teach: student, without solutions; instructor
+# pdf     one PDF per page in _build/pdf, printed by Chromium
+# lock    requirements.lock anew from pyproject.toml
+# clean   removes the pages; runs and environment stay
 
 PYTHON ?= python3
 VENV := .venv
@@ -24,7 +26,7 @@ WEB_RUNTIME = mkdir -p $(VENV)/share/cxr-mtl && \
 HAVE_PAGES = test -f _build/html/index.html || \
   { echo "no pages yet: run make book first" >&2; exit 2; }
 
-.PHONY: book test serve site teach pdf lock clean
+.PHONY: book test fuzz faults serve site teach pdf lock clean
 
 book: $(READY)
 	@$(RUN) -m cxr_mtl book
@@ -34,6 +36,13 @@ test: $(READY)
 	@$(RUN) -m ruff format --check .
 	@$(VENV)/bin/lint-imports --no-logo --no-cache
 	@$(RUN) -m pytest -n auto --dist worksteal
+
+fuzz: $(READY)
+	@PYTHONPATH=.:tests/fuzz $(RUN) tests/fuzz/campaign.py
+
+faults: $(READY)
+	@CXR_MTL_KILLS=$${CXR_MTL_KILLS:-100} $(RUN) -m pytest -n auto --dist worksteal tests/faults
+	@echo "what was killed when: _build/faults"
 
 serve:
 	@$(HAVE_PAGES)

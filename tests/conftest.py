@@ -6,41 +6,27 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import open_clip
 import pandas as pd
 import pytest
 import torch
+from hypothesis import settings
 from PIL import Image
-from safetensors.torch import save_file
+from untrained import REPORTS, write_untrained_model
 
 from cxr_mtl.base.files import sha256_of_file
 from cxr_mtl.models.backbones import Backbone, load_backbone
-from cxr_mtl.models.demo_architecture import write_untrained
 
 torch.set_num_threads(1)  # the data are tiny: threads would only wait for each other
 
-REPORTS = (
-    "The heart is normal in size. The lungs are clear.",
-    "Large right pleural effusion.",
-    "Cardiomegaly with pulmonary edema. No pneumothorax is seen in either hemithorax today.",
-    "No acute disease.",
-)
+# The same inputs at every run, and no time limit: a loaded machine is no fault.
+settings.register_profile("tests", derandomize=True, deadline=None, database=None)
+settings.load_profile("tests")
 
 
 @pytest.fixture(scope="session")
 def untrained_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("untrained model")
-    write_untrained(folder, list(REPORTS) * 20)
-    torch.manual_seed(0)
-    text_cfg = {
-        "hf_model_name": str(folder),
-        "hf_model_pretrained": False,
-        "hf_proj_type": "mlp",
-        "hf_pooler_type": "cls_last_hidden_state_pooler",
-        "context_length": 128,
-    }
-    model = open_clip.create_model(f"local-dir:{folder}", text_cfg=text_cfg)
-    save_file(model.state_dict(), folder / "open_clip_model.safetensors")
+    write_untrained_model(folder)
     return folder
 
 

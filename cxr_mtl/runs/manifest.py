@@ -4,6 +4,7 @@ import contextlib
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -142,12 +143,12 @@ def git_state() -> dict[str, Any] | None:
 
 def versions() -> dict[str, str]:
     """Versions of Python, of this library and of the packages that shape the numbers."""
-    return {"python": platform.python_version()} | _installed("cxr-mtl") | package_versions()
+    return {"python": platform.python_version(), **_installed("cxr-mtl"), **package_versions()}
 
 
 def package_versions() -> dict[str, str]:
     """Versions of the installed packages that shape the numbers."""
-    return _installed(*_PACKAGES)
+    return dict(_installed(*_PACKAGES))
 
 
 def hardware() -> dict[str, Any]:
@@ -161,7 +162,8 @@ def hardware() -> dict[str, Any]:
     }
 
 
-def _installed(*packages: str) -> dict[str, str]:
+@cache  # every chapter's key asks for them, and each is a file that is parsed
+def _installed(*packages: str) -> Mapping[str, str]:
     found = {}
     for package in packages:
         with contextlib.suppress(PackageNotFoundError):

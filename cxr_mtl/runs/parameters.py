@@ -184,8 +184,9 @@ def read_profile(path: Path) -> dict[str, Any]:
         values = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
     except FileNotFoundError:
         raise InputError(f"the profile {path} does not exist: name another file") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        deep = isinstance(error, RecursionError)
+        reason = "it is nested too deeply" if deep else " ".join(str(error).split())
         raise InputError(f"the profile {path} is not readable YAML: {reason}") from None
     if values is None:
         return {}
@@ -216,7 +217,7 @@ def resolve(
     for override in overrides:
         name, equals, text = override.partition("=")
         if not equals:
-            raise InputError(f"-p {override} lacks its value: write -p {override}=VALUE")
+            raise InputError(f"-p {override} lacks its value: write -p NAME=VALUE")
         name = SYMBOLS.get(name, name)
         values[name] = known(name, declared, "-p").parse(text, "-p")
         if sources[name] == "-p":
@@ -293,7 +294,16 @@ def _yaml_float(value: Any) -> str:
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """A safe loader that refuses a key given twice."""
+    """A safe loader that refuses a key given twice, and says where a value is none of its kind."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, AttributeError):  # a 13th month, `!!bool x`
+            kind = node.tag.removeprefix("tag:yaml.org,2002:")
+            raise yaml.constructor.ConstructorError(
+                None, None, f"this is no {kind}", node.start_mark
+            ) from None
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]

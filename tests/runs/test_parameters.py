@@ -241,6 +241,12 @@ def test_a_profile_value_of_another_type_is_refused(value):
         ("lr: [1\n", "is not readable YAML"),
         ("lr: !!python/object/apply:os.getcwd []\n", "is not readable YAML"),
         ("lr: \xff", "is not readable YAML"),
+        ("lr: " + "[" * 3000, "is not readable YAML: it is nested too deeply"),
+        ("lr: 2026-13-45\n", "this is no timestamp in"),
+        ("lr: !!bool perhaps\n", "this is no bool in"),
+        ("lr: !!int ''\n", "this is no int in"),
+        ("lr: !!set words\n", "is not readable YAML"),
+        (f"lr: {'9' * 5000}\n", "this is no int"),
     ],
 )
 def test_a_damaged_profile_is_refused(tmp_path, text, sentence):
