@@ -258,7 +258,8 @@ def _check_places(folder: Path, chapters: Plan) -> None:
     if folder.is_dir() and any(folder.iterdir()) and not any((folder / n).exists() for n in own):
         raise InputError(f"{folder} is there and is no run: take another --run name, or move it")
     shared = {values["cache_dir"] for _, values in chapters if "cache_dir" in values}
-    for place in (folder, *map(Path, sorted(shared))):
+    within = [Path(place, name) for place, names, _ in os.walk(folder) for name in names]
+    for place in (folder, *within, *map(Path, sorted(shared))):
         check_writable(place / "manifest.json")
 
 

@@ -286,6 +286,14 @@ def test_where_no_run_can_lie_is_told_before_any_work(study, monkeypatch, bring,
     assert before == {path: path.is_file() and path.read_text() for path in study.rglob("*")}
 
 
+def test_a_folder_within_a_run_that_cannot_be_written_is_told_before_any_work(study, monkeypatch):
+    monkeypatch.setattr(StageRunner, "run", lambda *_: pytest.fail("it ran"))
+    (study / "runs/demo/studies.txt").unlink()
+    (study / "runs/demo/results").symlink_to("/proc")
+    with pytest.raises(InputError, match=r"runs/demo/results/manifest\.json cannot be written"):
+        run_chapters(console=QUIET)
+
+
 def test_a_refusal_takes_nothing_from_a_run_that_was_there(study):
     (study / "runs/demo/studies.txt").unlink()
     before = sorted((study / "runs/demo").iterdir())
