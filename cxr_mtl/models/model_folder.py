@@ -172,8 +172,8 @@ def _instead(folder: Path) -> str:
     deeper = sorted([*folder.glob(f"*/{CONFIG}"), *folder.glob(f"snapshots/*/{CONFIG}")])
     if deeper:
         return f"{deeper[0].parent} has one, so name that folder"
-    other = folder / TOWER_CONFIG
-    if other.is_file():
+    other = folder / TOWER_CONFIG  # beside weights of OpenCLIP's it is that of their text tower
+    if other.is_file() and not any(folder.glob("open_clip_*")):
         config = read_json(other, _BELONGING)
         kind = config.get("model_type") if isinstance(config, dict) else None
         if kind:

@@ -24,7 +24,7 @@ from cxr_mtl.runs.parameters import merge_declarations, read_profile, resolve
 from cxr_mtl.runs.run import Run, existing_run, named_run
 from cxr_mtl.runs.stage_runner import Outcome, StageResult, StageRunner, Values
 from cxr_mtl.runs.stages import BOOK, Chapter, chosen_stages, read_stages, upstream
-from cxr_mtl.runs.study_checks import MODELS, STUDIES, check_blocks, check_files, check_studies
+from cxr_mtl.runs.study_checks import CONTENT_CHECKS, check_files
 
 Plan = list[tuple[Chapter, Values]]
 Result = TypeVar("Result")
@@ -113,8 +113,8 @@ def run_chapters(
     # Papermill keeps the folder that it writes to for all threads: let all find the same.
     with run.locked(), _no_trace_if_refused(run), local_file_io_cwd(), runner.progress:
         check_files(asked)
-        check_studies(asked, run)
-        check_blocks(asked, run)
+        left = {name for chapter, _ in asked for name in chapter.leaves}
+        _check_content(CONTENT_CHECKS.keys() - left, run, asked)
         outcomes = _keep(results, run, asked, console)
     return sorted(outcomes, key=lambda outcome: order.index(outcome.step))
 
@@ -213,9 +213,11 @@ def run_side_by_side(
 def _keep(results: Iterator[StageResult], run: Run, asked: Plan, console: Console) -> list[Outcome]:
     """Put each stage that ends into the run's manifest, and say what it took and found.
 
-    As soon as a stage has left the studies, or the model, all that were asked for are checked.
+    As soon as a stage that leaves the studies, or the model, has run or is found fresh, all that
+    were asked for are checked: what an earlier run has left may be about to be made anew.
     """
     outcomes = []
+    leaves = {chapter.name: set(chapter.leaves) for chapter, _ in asked}
     with contextlib.closing(results):
         for outcome, record in results:
             if record is not None:
@@ -224,11 +226,14 @@ def _keep(results: Iterator[StageResult], run: Run, asked: Plan, console: Consol
             for notice in _notices(run, outcome.step):
                 console.print(f"  {notice}", soft_wrap=True)
             outcomes.append(outcome)
-            if record is not None and STUDIES in record["left"]:
-                check_studies(asked, run)
-            if record is not None and MODELS in record["left"]:
-                check_blocks(asked, run)
+            _check_content(leaves[outcome.step], run, asked)
     return outcomes
+
+
+def _check_content(names: Set[str], run: Run, asked: Plan) -> None:
+    for name, check in CONTENT_CHECKS.items():
+        if name in names:
+            check(asked, run)
 
 
 def _notices(run: Run, stage: str) -> list[str]:

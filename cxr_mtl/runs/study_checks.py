@@ -79,6 +79,10 @@ def check_blocks(stages: Iterable[tuple[Chapter, Mapping[str, Any]]], run: Run) 
                 )
 
 
+CONTENT_CHECKS = {STUDIES: check_studies, MODELS: check_blocks}
+"""What is asked of a file that a chapter leaves, by its name."""
+
+
 def _counts(studies: pd.DataFrame) -> dict[str, int]:
     counts = {}
     for part in ("train", "validation", "test"):

@@ -51,8 +51,8 @@ def test_a_folder_that_is_none_is_told(folder):
 
 def test_a_folder_without_configuration_is_told_what_it_is(folder):
     (folder / CONFIG).rename(folder.parent / CONFIG)
-    (folder / "config.json").unlink()
     refused(folder, f"{folder} lacks {CONFIG}: a model folder holds {CONFIG} and one file of weig")
+    (folder / "open_clip_model.safetensors").rename(folder / "model.safetensors")
     (folder / "config.json").write_text('{"model_type": "clip", "architectures": ["CLIPModel"]}')
     refused(folder, "its config.json is that of a Hugging Face transformers model (clip), so fetch")
     (folder / "snapshots/1a2b").mkdir(parents=True)

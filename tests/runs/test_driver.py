@@ -594,9 +594,32 @@ def test_what_the_data_cannot_give_is_refused_once_they_are_there_and_notices_ar
         with pytest.raises(InputError, match=r"^03_map needs at least 10 test .* has 2"):
             run_chapters(console=PlainConsole(file=said, width=200))
         assert not Path("runs/demo/model").exists()
+    with pytest.raises(InputError, match="03_map needs at least 10"):
+        run_chapters(only=["03"], console=QUIET)
     said = io.StringIO()
     run_chapters(only=["01"], console=PlainConsole(file=said, width=200))
     assert "3 of 5 rows dropped: 3 x no text" in said.getvalue()
+
+
+def test_what_was_too_little_is_forgotten_as_soon_as_it_is_mended(study):
+    """Once data and model are to be made anew, nothing is refused for what they were."""
+    shutil.rmtree("runs")
+    Path("book/01_data.py").write_text(FEW)
+    edit(Path("book/02_model.py"), "leaves: [", "leaves: [models.json, ")
+    edit(Path("book/02_model.py"), "needs: [studies.txt]", "needs: [studies.parquet]")
+    blocks = 'Path(run_dir, "models.json").write_text(\'{"blocks": 1}\')\n'
+    edit(Path("book/02_model.py"), "how: str", "unfrozen_blocks: int = 2  # blocks\nhow: str")
+    Path("book/02_model.py").write_text(Path("book/02_model.py").read_text() + blocks)
+    header = HEADER.replace("cxr_mtl: {", "cxr_mtl: {asks: {test: 10}, ") % ("models.json", "map")
+    Path("book/03_map.py").write_text(header + "# %%\nopen(f'{run_dir}/map', 'w').close()\n")
+    with pytest.raises(InputError, match="03_map needs at least 10 test"):
+        run_chapters(console=QUIET)
+    edit(Path("book/01_data.py"), '["1", "2"], "label": [0, 1]', 'range(20), "label": [0, 1] * 10')
+    with pytest.raises(InputError, match=r"unfrozen_blocks = 2 .* has 1: give at most 1"):
+        run_chapters(console=QUIET)
+    edit(Path("book/02_model.py"), '{"blocks": 1}', '{"blocks": 2}')
+    run_chapters(console=QUIET)
+    assert set(chapter_states().values()) == {None}
 
 
 def test_a_path_that_is_not_there_is_refused_before_any_work_and_leaves_no_folder(study):
