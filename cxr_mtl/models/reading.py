@@ -1,7 +1,7 @@
 """What a model does not read of texts, said: in sentences on one, in counts over many reports."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -60,6 +60,7 @@ class ReportsRead:
     """What a model reads of many reports.
 
     Args:
+        not_read: studies of whose reports no word is read.
         tokens_not_read: share of all tokens that lie beyond the context.
         unknown_words: share of the words of which nothing is read.
         words_in_pieces: share of the words that are read in several tokens.
@@ -70,6 +71,7 @@ class ReportsRead:
     context_tokens: int
     longest_report_tokens: int
     reports_cut: int
+    not_read: tuple[str, ...]
     tokens_not_read: float
     reports_with_unknown_words: int
     unknown_words: float
@@ -90,11 +92,13 @@ def count_reports(tokenize: Tokenizer, reports: Mapping[str, str]) -> ReportsRea
         check_length(text, f"the report of study {study}")
     counted: Counter[str] = Counter()
     unknown: Counter[str] = Counter()
-    longest = 0
-    for reading in read_texts(tokenize, list(reports.values())):
+    longest, not_read = 0, []
+    for study, reading in zip(reports, read_texts(tokenize, list(reports.values())), strict=True):
         words = [word for word in reading.words if _is_word(word)]
         not_known = [word.text.lower() for word in words if not word.tokens]
         unknown.update(not_known)
+        if len(not_known) == len(words):
+            not_read.append(study)
         longest = max(longest, reading.tokens)
         counted += Counter(
             tokens=reading.tokens,
@@ -110,6 +114,7 @@ def count_reports(tokenize: Tokenizer, reports: Mapping[str, str]) -> ReportsRea
         context_tokens=tokenize.context_length,
         longest_report_tokens=longest,
         reports_cut=counted["cut"],
+        not_read=tuple(not_read),
         tokens_not_read=counted["not_read"] / max(1, counted["tokens"]),
         reports_with_unknown_words=counted["with_unknown"],
         unknown_words=unknown.total() / words,
@@ -142,6 +147,7 @@ def reading_records(read: Mapping[str, ReportsRead]) -> list[dict[str, Any]]:
         values = asdict(found)
         words = values.pop("most_unknown")
         del values["reports"]
+        values["reports_not_read"] = len(values.pop("not_read"))
         records += [
             {"metric": metric, "model": model, "value": value} for metric, value in values.items()
         ]
@@ -164,6 +170,12 @@ def _notices(model: str, found: ReportsRead) -> dict[str, str]:
             f"{found.reports_cut:,} of {found.reports:,} reports are longer, the longest "
             f"{found.longest_report_tokens:,}, and {found.tokens_not_read:.1%} of all tokens are "
             "not read"
+        )
+    if found.not_read:
+        notices["reports-not-read"] = (
+            f"{model} reads no word of {len(found.not_read):,} of {found.reports:,} reports, which "
+            f"are all alike to it (study {_first(found.not_read)}): leave them out, or take a "
+            "model of their language"
         )
     if found.unknown_words > MOST_UNKNOWN:
         notices["unknown-words"] = (
@@ -196,10 +208,15 @@ def _is_in_pieces(word: Word) -> bool:
 def _listed(words: Iterable[str]) -> str:
     distinct: dict[str, str] = {}
     for word in words:
-        distinct.setdefault(word.lower(), _shortened(word))
-    more = len(distinct) - MOST_WORDS
-    shown = list(distinct.values())[:MOST_WORDS]
-    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+        distinct.setdefault(word.lower(), word)
+    return _first(list(distinct.values()))
+
+
+def _first(names: Sequence[str]) -> str:
+    more = len(names) - MOST_WORDS
+    return ", ".join(map(_shortened, names[:MOST_WORDS])) + (
+        f" and {more} more" if more > 0 else ""
+    )
 
 
 def _shortened(text: str) -> str:

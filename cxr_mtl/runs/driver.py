@@ -24,7 +24,7 @@ from cxr_mtl.runs.parameters import merge_declarations, read_profile, resolve
 from cxr_mtl.runs.run import Run, existing_run, named_run
 from cxr_mtl.runs.stage_runner import Outcome, StageResult, StageRunner, Values
 from cxr_mtl.runs.stages import BOOK, Chapter, chosen_stages, read_stages, upstream
-from cxr_mtl.runs.study_checks import CONTENT_CHECKS, check_files
+from cxr_mtl.runs.study_checks import CONTENT_CHECKS, check_files, check_needs
 
 Plan = list[tuple[Chapter, Values]]
 Result = TypeVar("Result")
@@ -113,6 +113,7 @@ def run_chapters(
     # Papermill keeps the folder that it writes to for all threads: let all find the same.
     with run.locked(), _no_trace_if_refused(run), local_file_io_cwd(), runner.progress:
         check_files(asked)
+        check_needs(asked, run, every)
         left = {name for chapter, _ in asked for name in chapter.leaves}
         _check_content(CONTENT_CHECKS.keys() - left, run, asked)
         outcomes = _keep(results, run, asked, console)

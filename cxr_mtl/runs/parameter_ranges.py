@@ -127,6 +127,14 @@ UNITS = {
 SYMBOLS = {"tau": "temperature"}
 """The paper's symbols that `-p` takes for a parameter's name."""
 
+READ_WITH = {
+    "openi_folder": ("dataset", "openi"),
+    "pairs_csv": ("dataset", "pairs"),
+    "patient_column": ("dataset", "pairs"),
+    "projections_csv": ("view_source", "projections"),
+}
+"""Parameters that are read with one choice of another only: that one's name, and the choice."""
+
 _BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
 
 

@@ -16,7 +16,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from cxr_mtl.base import choices
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.runs.parameter_ranges import RANGES, SYMBOLS
+from cxr_mtl.runs.parameter_ranges import RANGES, READ_WITH, SYMBOLS
 
 _TYPES = {
     "int": int,
@@ -206,8 +206,8 @@ def resolve(
     An override may name a parameter by its symbol in the paper (`SYMBOLS`).
 
     Raises:
-        InputError: a name is not declared or overridden twice, or a value has the wrong type or is
-            out of its range.
+        InputError: a name is not declared or overridden twice, or a value has the wrong type, is
+            out of its range, or would not be read.
     """
     values = {name: parameter.default for name, parameter in declared.items()}
     sources = dict.fromkeys(declared, "default")
@@ -225,7 +225,19 @@ def resolve(
         sources[name] = "-p"
     for name, source in sources.items():
         declared[name].check_range(values[name], source)
+        if source == "-p":
+            _check_read(name, values)
     return values
+
+
+def _check_read(name: str, values: Mapping[str, Any]) -> None:
+    """Refuse a value that was asked for and that nothing would read."""
+    other, choice = READ_WITH.get(name, (name, values[name]))
+    if values[name] is not None and values.get(other) != choice:
+        raise InputError(
+            f"-p {name}={values[name]} would not be read, for {other} is {values.get(other)!r}: "
+            f"add -p {other}={choice}, or leave it out"
+        )
 
 
 def known(

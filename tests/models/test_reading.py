@@ -118,6 +118,17 @@ def test_reports_that_are_cut_get_a_notice_with_the_numbers(tokenize):
     }
 
 
+def test_reports_of_which_no_word_is_read_are_named(tokenize):
+    texts = ["Lungs clear."] * 97 + ["肺炎", "норма foo", "lungs foo"]
+    said = notices(tokenize, texts)
+    assert said == {
+        "reports-not-read": "a model reads no word of 2 of 100 reports, which are all alike to it "
+        "(study 97, 98): leave them out, or take a model of their language"
+    }
+    records = reading_records({"a model": counted(tokenize, texts)})
+    assert {"metric": "reports_not_read", "model": "a model", "value": 2} in records
+
+
 @pytest.mark.parametrize(("unknown", "told"), [(1, False), (2, True)])
 def test_unknown_words_get_a_notice_from_the_bound_on(tokenize, unknown, told, monkeypatch):
     monkeypatch.setattr(reading, "MOST_UNKNOWN", 0.2)

@@ -595,10 +595,22 @@ def test_what_the_data_cannot_give_is_refused_once_they_are_there_and_notices_ar
             run_chapters(console=PlainConsole(file=said, width=200))
         assert not Path("runs/demo/model").exists()
     with pytest.raises(InputError, match="03_map needs at least 10"):
-        run_chapters(only=["03"], console=QUIET)
+        run_chapters(only=["02", "03"], console=QUIET)
     said = io.StringIO()
     run_chapters(only=["01"], console=PlainConsole(file=said, width=200))
     assert "3 of 5 rows dropped: 3 x no text" in said.getvalue()
+
+
+def test_a_chapter_whose_input_none_of_those_asked_for_leaves_is_refused_before_any_work(study):
+    shutil.rmtree("runs")
+    header = HEADER % ("model", "map")
+    Path("book/03_map.py").write_text(header + "# %%\nopen(f'{run_dir}/map', 'w').close()\n")
+    said = r"^03_map needs runs/demo/model, which is missing: run 02_model, which leaves it"
+    with pytest.raises(InputError, match=said):
+        run_chapters(only=["01", "03"], console=QUIET)
+    assert not Path("runs").exists()
+    run_chapters(only=["01", "02", "03"], console=QUIET)
+    assert Path("runs/demo/map").exists()
 
 
 def test_what_was_too_little_is_forgotten_as_soon_as_it_is_mended(study):

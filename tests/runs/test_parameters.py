@@ -288,3 +288,28 @@ def test_a_list_in_a_cell_is_replaced_whole():
     assert write_parameters(cell, {"ks": [5], "n": 2}) == (
         'name: str = "ä"\nks: list[int] = [5]  # ranks\nn: int = 2'
     )
+
+
+def test_what_no_other_value_would_let_be_read_is_refused():
+    cell = """
+dataset: DatasetName = "openi"  # where images and reports come from
+view_source: ViewSource = "dicom+tsne"  # which image is frontal
+openi_folder: Optional[Path] = None  # openi
+pairs_csv: Optional[Path] = None  # pairs
+patient_column: Optional[str] = None  # pairs
+projections_csv: Optional[Path] = None  # projections
+"""
+    declared = read_parameters(cell, "01_data")
+    for name in ("pairs_csv", "patient_column"):
+        said = f"-p {name}=own would not be read, for dataset is 'phantom': add -p dataset=pairs"
+        with pytest.raises(InputError, match=said):
+            resolve(declared, {"dataset": "phantom"}, "demo.yml", [f"{name}=own"])
+        given = resolve(declared, {"dataset": "phantom"}, "", [f"{name}=own", "dataset=pairs"])
+        assert given[name] == "own"
+        # A profile may hold what another data set would read.
+        assert resolve(declared, {"dataset": "phantom", name: "own"}, "demo.yml")[name] == "own"
+    with pytest.raises(InputError, match="add -p view_source=projections"):
+        resolve(declared, {}, "", ["projections_csv=own"])
+    with pytest.raises(InputError, match="add -p dataset=openi"):
+        resolve(declared, {"dataset": "pairs"}, "", ["openi_folder=own"])
+    assert resolve(declared, {}, "", ["pairs_csv=None"])["pairs_csv"] is None
