@@ -1,7 +1,6 @@
 """A split that is given: read from a CSV, matched with the studies, and checked."""
 
 import re
-from collections import Counter
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ import pandas as pd
 
 from cxr_mtl.base.csv_files import read_csv, shortened
 from cxr_mtl.base.errors import InputError
+from cxr_mtl.base.ids import lost_digits, read_id, written_otherwise
 from cxr_mtl.data.loaded import Dataset, Notice, counted_reasons, dropped_rows, few
 from cxr_mtl.data.splits import PARTS, check_classes
 
@@ -33,9 +33,9 @@ def part_named(name: str, source: str) -> str:
 def read_split(path: Path | str, data: Dataset) -> Dataset:
     """Read a `study,split` CSV, ours or a published one, and give its parts to the studies.
 
-    An id is a study's own, letter by letter, or Open-I's longer form `CXR<study>_…` as in the R2Gen
-    split. Ids that are written otherwise, with a file ending say, match no study; what is told of
-    them says so.
+    An id is a study's own, as `read_id` reads both, or Open-I's longer form `CXR<study>_…` as in
+    the R2Gen split. Ids that are written otherwise, with a file ending say, match no study; what
+    is told of them says so.
 
     Returns:
         The data set with the column `split`. Studies that the split does not name are dropped, and
@@ -91,9 +91,12 @@ def _part_by_study(path: Path, known: Collection[str]) -> dict[str, str]:
     part: dict[str, str] = {}
     for line, name, split in rows[["study", "split"]].itertuples(name=None):
         found = part_named(split, f"{path}, line {line}")
-        study = _own_id(name.strip(), known)
+        study = _own_id(read_id(name), known)
         if part.setdefault(study, found) != found:
-            raise InputError(f"{path}, line {line}, puts study {study} in two parts: keep only one")
+            remedy = lost_digits(study) or "keep only one"
+            raise InputError(
+                f"{path}, line {line}, puts study {shortened(study)} in two parts: {remedy}"
+            )
     return part
 
 
@@ -102,41 +105,13 @@ def _own_id(name: str, known: Collection[str]) -> str:
     return openi[1] if openi and name not in known else name
 
 
-def _bare(name: str) -> str:
-    """An id without what people write around it: folder, file ending, leading zeros, case."""
-    file = re.split(r"[/\\]", name)[-1]
-    return re.sub(r"(\.[a-z]\w{0,4})+$", "", file.lower()).lstrip("0")
-
-
-def _alike(unknown: Collection[str], studies: Collection[str]) -> dict[str, str]:
-    """The study of each unknown id that is its only match once both are bare."""
-    ids, names = _by_bare(studies), _by_bare(unknown)
-    return {names[bare]: study for bare, study in ids.items() if bare in names}
-
-
-def _by_bare(names: Collection[str]) -> dict[str, str]:
-    times = Counter(map(_bare, names))
-    return {_bare(name): name for name in names if times[_bare(name)] == 1}
-
-
-def _would_match(alike: dict[str, str]) -> str:
-    if not alike:
-        return ""
-    name, study = next(iter(alike.items()))
-    return (
-        f"ids of studies written otherwise: {len(alike):,}, as {shortened(name)} for "
-        f"{shortened(study)}; write them as the studies' ids, without folder or file ending, and "
-        "with the same zeros and case"
-    )
-
-
 def _no_id_matches(path: Path, studies: pd.Series, gone: pd.DataFrame, unknown: list[str]) -> str:
     if len(gone):
         return (
             f"{path} names none of the {len(studies):,} usable studies, but {len(gone):,} that "
             f"were dropped before ({counted_reasons(gone)}): mend these, or give another split"
         )
-    hint = _would_match(_alike(unknown, studies))
+    hint = written_otherwise(unknown, studies)
     return f"{path} names none of the {len(studies):,} studies by its {len(unknown):,} ids; " + (
         hint
         or f"they are like {shortened(unknown[0])}, those of the studies like "
@@ -150,7 +125,7 @@ def _about_ids(
     remarks = []
     if unknown:
         sentence = f"ids of {name} that name no study: {len(unknown):,} ({few(unknown)})"
-        hint = _would_match(_alike(unknown, left_out))
+        hint = written_otherwise(unknown, left_out)
         sentence += f"; {hint}" if hint else ""
         remarks.append(Notice("split ids of no study", sentence, len(unknown)))
     if len(gone):

@@ -8,6 +8,7 @@ import pandas as pd
 
 from cxr_mtl.base.csv_files import read_csv, shortened
 from cxr_mtl.base.errors import InputError
+from cxr_mtl.base.ids import id_of_file, lost_digits, read_id
 from cxr_mtl.data.images import check_images
 from cxr_mtl.data.loaded import Dataset, Notice, dropped_rows, few
 from cxr_mtl.data.pair_values import (
@@ -33,9 +34,9 @@ def read_pairs(
 
     Image paths are relative to the CSV's folder, or absolute. `label` is 0 (normal) or 1
     (abnormal); without the column every label is -1, and no chapter behind the first can run.
-    `study` is the id; without the column it is the image's file name
-    without its suffix. `split` names each row's part. Blanks around these values do not count.
-    Every image is decoded once.
+    `study` is the id; without the column it is the image's file name without its ending. `split`
+    names each row's part. Blanks around these values do not count; ids of studies and patients are
+    those of `read_id`. Every image is decoded once.
 
     Args:
         patient_column: the column that names the patients; None takes `patient`, if it is there.
@@ -64,8 +65,8 @@ def read_pairs(
     written = table["text"]
     studies = _studies(csv, table.assign(**{name: table[name].str.strip() for name in used}))
     if patient in table:
-        check_patients(csv, table[patient])
-        studies[PATIENT] = table[patient].str.strip()
+        studies[PATIENT] = table[patient].map(read_id)
+        check_patients(csv, studies[PATIENT])
 
     silent = studies["text"].map(says_nothing)
     details = [f"{csv}, line {line}, {_silence(text)}" for line, text in written[silent].items()]
@@ -81,7 +82,8 @@ def read_pairs(
 def _studies(csv: Path, table: pd.DataFrame) -> pd.DataFrame:
     """The study table by line, before the images are read."""
     check_image_paths(csv, table["image"])
-    ids = table["study"] if "study" in table else table["image"].map(lambda path: Path(path).stem)
+    own = "study" in table
+    ids = table["study"].map(read_id) if own else table["image"].map(id_of_file)
     _refuse_bad_ids(csv, table["image"], ids)
     studies = pd.DataFrame(
         {
@@ -109,7 +111,7 @@ def _refuse_bad_ids(csv: Path, images: pd.Series, ids: pd.Series) -> None:
     raise InputError(
         f"{csv}, line {line}, repeats the study id {shortened(ids[line])}{same} of line {first}: "
         + ("delete one of them, or " if same else "")
-        + "give each row its own id in a column study"
+        + (lost_digits(ids[line]) or "give each row its own id in a column study")
     )
 
 

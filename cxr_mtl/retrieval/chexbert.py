@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cxr_mtl.base.csv_files import read_csv
+from cxr_mtl.base.csv_files import read_csv, shortened
 from cxr_mtl.base.errors import InputError
+from cxr_mtl.base.ids import lost_digits, read_id, written_otherwise
 from cxr_mtl.retrieval.relevance import Relevance
 
 OBSERVATIONS = (
@@ -62,11 +63,13 @@ def read_chexbert(path: Path | str, studies: Sequence[str]) -> pd.DataFrame:
             `studies` is missing.
     """
     table = read_csv(path, ["study", *OBSERVATIONS])
+    table["study"] = table["study"].map(read_id)
     repeated = table["study"].duplicated()
     if repeated.any():
         line = repeated.idxmax()
         raise InputError(
-            f"{path}, line {line}, repeats the study '{table['study'][line]}': keep one row each"
+            f"{path}, line {line}, repeats the study {shortened(table['study'][line])}: "
+            + (lost_digits(table["study"][line]) or "keep one row each")
         )
     written = table.set_index("study")[list(OBSERVATIONS)]
     known = written.isin(list(VALUES))
@@ -78,9 +81,11 @@ def read_chexbert(path: Path | str, studies: Sequence[str]) -> pd.DataFrame:
         )
     missing = [study for study in studies if study not in written.index]
     if missing:
+        unknown = written.index.difference(list(studies), sort=False)
         raise InputError(
-            f"{path} lacks {len(missing)} of {len(studies)} studies (the first is {missing[0]}): "
-            "label their reports too"
+            f"{path} lacks {len(missing):,} of {len(studies):,} studies (the first is "
+            f"{shortened(missing[0])}): "
+            + (written_otherwise(unknown, missing) or "label their reports too")
         )
     return written.loc[list(studies)].apply(lambda column: column.map(VALUES)).astype(np.float64)
 

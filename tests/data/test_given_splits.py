@@ -1,6 +1,7 @@
 """A split that is given: every id is matched or told, every study kept or dropped by name."""
 
 import os
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +103,29 @@ def test_a_split_of_which_no_id_matches_is_refused_with_both_forms(tmp_path, wro
         read_split(path, data(*ids))
 
 
+def test_ids_that_look_the_same_match(tmp_path):
+    ids = [f"Müller {i}" for i in range(6)]
+    odd = [unicodedata.normalize("NFD", ids[0]), "Müller\u00a01", "\ufeffMüller 2\u200b", *ids[3:]]
+    parts = ["train", "train", "val", "val", "test", "test"]
+    path = split_csv(tmp_path, *(f"{i},{part}" for i, part in zip(odd, parts, strict=True)))
+    loaded = read_split(path, data(*ids))
+    assert (len(loaded.studies), loaded.notices) == (6, [])
+    path = split_csv(
+        tmp_path, *(f"{i},{part}" for i, part in zip(odd, parts, strict=True)), f"{ids[0]},test"
+    )
+    with pytest.raises(InputError, match="line 8, puts study 'Müller 0' in two parts"):
+        read_split(path, data(*ids))
+
+
+def test_ids_that_a_spreadsheet_rounded_are_told(tmp_path):
+    message = r"a spreadsheet has rounded '1.2346E\+11', so format its column as text"
+    rows = ["1.2346E+11,train", "1.2346E+11,train"]
+    with pytest.raises(InputError, match=rf"none of the 6 studies by its 1 ids; {message}"):
+        read_split(split_csv(tmp_path, *rows), data(*(f"12345678901{i}" for i in range(6))))
+    with pytest.raises(InputError, match=rf"line 3, puts study .* in two parts: {message}"):
+        read_split(split_csv(tmp_path, *rows[1:], "1.2346E+11,test"), SIX)
+
+
 def test_a_foreign_split_is_refused_without_a_false_remedy(tmp_path):
     path = split_csv(tmp_path, "other,train")
     with pytest.raises(InputError, match="they are like 'other', those of the studies") as told:
@@ -115,7 +139,7 @@ def test_a_foreign_split_is_refused_without_a_false_remedy(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([*GOOD, "CXR3_IM-1,test"], "line 8, puts study 3 in two parts"),
+        ([*GOOD, "CXR3_IM-1,test"], "line 8, puts study '3' in two parts: keep only one"),
         ([*GOOD, "6,dev"], "line 8, names the part 'dev'"),
         (GOOD[:-1], "leaves the test part without any abnormal study: let it name one of each"),
         (["0,train", "x,test"], "train part without any abnormal .* part; of its ids 1 name no st"),

@@ -71,6 +71,27 @@ def test_a_study_column_gives_the_ids(folder):
     assert studies.study.tolist() == ["p1", "p2"]
 
 
+def test_files_that_are_named_by_a_uid_give_it_whole_as_the_id(folder):
+    uids = ["1.2.826.0.1.3680043.8.498.1000.1", "1.2.826.0.1.3680043.8.498.1000.2"]
+    for number, uid in enumerate(uids):
+        Image.new("L", (8, 8 + number)).save(folder / uid, format="PNG")
+    studies, _ = tables(written(folder, "image,text", *(f"{uid},t" for uid in uids)))
+    assert studies.study.tolist() == uids
+
+
+def test_patients_and_studies_that_look_the_same_are_one(folder):
+    lines = ["study,image,text,patient", "Mu\u0308,images/a.png,t,P-1\u200b"]
+    studies, _ = tables(written(folder, *lines, "x,images/b.png,u,\u00a0P-1"))
+    assert studies.study.tolist() == ["Mü", "x"]
+    assert studies.patient.tolist() == ["P-1", "P-1"]
+    with pytest.raises(InputError, match="line 3, repeats the study id 'Mü' of line 2: give each"):
+        read_pairs(written(folder, *lines, "Mü,images/b.png,u,P-2"))
+    with pytest.raises(InputError, match=r"repeats .*line 2: a spreadsheet has rounded '1.2E\+14'"):
+        read_pairs(
+            written(folder, "study,image,text", "1.2E+14,images/a.png,t", "1.2E+14,images/b.png,u")
+        )
+
+
 def test_split_and_patient_are_read_under_any_name_of_the_patient(folder):
     lines = ["image,text,split,patient,pid", "images/a.png,t,Val,x, 7", "images/b.png,u,test,y,7"]
     studies, _ = tables(written(folder, *lines))
@@ -131,6 +152,7 @@ def test_unusable_rows_are_dropped_with_their_reason(folder):
         (["image,text,split", "images/a.png,t,dev"], "line 2, names the part 'dev': write one of"),
         (["image,text,split", "images/a.png,t,"], "line 2, names the part '': write one of"),
         (["image,text,patient", "images/a.png,t, "], "line 2, names no patient"),
+        (["image,text,patient", "images/a.png,t,\u200b"], "line 2, names no patient"),
         (["image,text,patient", "images/a.png,t,nan"], "line 2, names no patient .'nan'."),
         (["image,text", "https://x.org/a.png,t"], "line 2, names the image by an address"),
         (["image,text", "s3://x/a.png,t"], "line 2, names the image by an address"),

@@ -59,11 +59,23 @@ def test_a_value_the_labeller_does_not_write_is_named_with_its_line(tmp_path, va
 
 def test_missing_and_repeated_studies_are_refused(tmp_path):
     path = written(tmp_path, row("1"), row("2"))
-    with pytest.raises(InputError, match=r"lacks 2 of 3 studies \(the first is 7\)"):
+    with pytest.raises(InputError, match=r"lacks 2 of 3 studies \(the first is '7'\)"):
         read_chexbert(path, ["1", "7", "8"])
     path = written(tmp_path, row("1"), row("2"), row("1"))
     with pytest.raises(InputError, match="line 4, repeats the study '1'"):
         read_chexbert(path, ["2"])
+
+
+def test_ids_are_read_as_in_other_tables_and_told_where_they_are_written_otherwise(tmp_path):
+    path = written(tmp_path, row("Mu\u0308ller "), row("\ufeff2"))
+    assert read_chexbert(path, ["2", "Müller"]).index.tolist() == ["2", "Müller"]
+    path = written(tmp_path, row("7.jpg"), row("films/8.jpg"), row("9"))
+    told = r"lacks 2 of 3 studies .* written otherwise: 2, as '7.jpg' for '7'; write them as"
+    with pytest.raises(InputError, match=told):
+        read_chexbert(path, ["7", "8", "9"])
+    path = written(tmp_path, row("1.2E+14"), row("1.2E+14"))
+    with pytest.raises(InputError, match=r"line 3, repeats .*: a spreadsheet has rounded"):
+        read_chexbert(path, ["7"])
 
 
 def test_a_missing_column_is_named(tmp_path):
