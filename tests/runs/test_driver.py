@@ -266,6 +266,10 @@ def test_a_run_refused_before_its_first_chapter_leaves_nothing(study):
             "cannot be written (Not a directory): give a pa",
         ),
         (
+            lambda: Path("runs/new").symlink_to("/proc"),
+            "runs/new is there and is no run",
+        ),
+        (
             lambda: Path("shared").write_text("x"),
             "shared/cache/manifest.json cannot be written (Not",
         ),
@@ -599,6 +603,48 @@ def test_what_the_data_cannot_give_is_refused_once_they_are_there_and_notices_ar
     said = io.StringIO()
     run_chapters(only=["01"], console=PlainConsole(file=said, width=200))
     assert "3 of 5 rows dropped: 3 x no text" in said.getvalue()
+
+
+WATCHING = """
+from cxr_mtl.base.fingerprints import file_state, folder_states
+from cxr_mtl.runs import Run, watch
+
+"""
+
+
+def test_a_file_that_a_chapter_has_read_makes_it_stale_until_it_runs_again(study):
+    film = Path("film.png")
+    film.write_bytes(b"pixels")
+    with Path("book/01_data.py").open("a") as chapter:
+        chapter.write(WATCHING + "watch(Run(run_dir), '01_data', [file_state('film.png')])\n")
+    run_chapters(console=QUIET)
+    for change, said in (
+        (lambda: film.write_bytes(b"other pixels"), "film.png changed"),
+        (film.unlink, "film.png is missing"),
+        (lambda: film.write_bytes(b"pixels"), "film.png is new"),
+    ):
+        assert set(chapter_states().values()) == {None}
+        change()
+        assert chapter_states()["01_data"].endswith(said)
+        assert run_chapters(console=QUIET)[0].reason.endswith(said)
+
+
+def test_a_deleted_cache_makes_the_chapter_that_fills_it_stale_and_is_made_again(study):
+    edit(study / "book/02_model.py", "how: str", 'cache_dir: str = "runs/cache"\nhow: str')
+    with Path("book/02_model.py").open("a") as chapter:
+        chapter.write(
+            WATCHING + "kept = Path(cache_dir, 'model')\n"
+            "kept.mkdir(parents=True, exist_ok=True)\n"
+            "(kept / 'weights').touch()\n"
+            "watch(Run(run_dir), '02_model', folder_states(kept))\n"
+        )
+    run_chapters(console=QUIET)
+    assert set(chapter_states().values()) == {None}
+    shutil.rmtree("runs/cache")
+    assert chapter_states()["02_model"].endswith("runs/cache/model/weights is missing")
+    run_chapters(console=QUIET)
+    assert Path("runs/cache/model/weights").exists()
+    assert set(chapter_states().values()) == {None}
 
 
 def test_a_chapter_whose_input_none_of_those_asked_for_leaves_is_refused_before_any_work(study):
