@@ -8,11 +8,18 @@ import pandas as pd
 
 from cxr_mtl.base.csv_files import shortened
 from cxr_mtl.base.errors import InputError
+from cxr_mtl.base.ids import lost_digits
 from cxr_mtl.data.given_splits import part_named
 from cxr_mtl.data.studies import says_nothing
 
 # As pandas writes a column of whole numbers of which one was missing.
 LABELS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}
+# What people write for a patient whom they do not know, without blanks and signs.
+_NOBODY = re.compile(
+    r"(patient)?(unknown|unk|not(known|available|recorded|given|specified)|no(name|id|patient)|"
+    r"missing|un(defined|specified)|anon(ym(ous|i[sz]ed)?)?|unbekannt|inconnue?|desconocid[oa]|"
+    r"desconhecid[oa]|sconosciut[oa]|onbekend|okänd|неизвестно|不明|未知)(patient)?"
+)
 _IMAGE_FILE = re.compile(
     r"\S*\.(png|jpe?g|jp2|j2k|tiff?|bmp|gif|webp|p[bgnp]m|dcm|dicom)", re.IGNORECASE
 )
@@ -119,14 +126,17 @@ def parts_of(csv: Path, parts: pd.Series) -> pd.Series:
 
 
 def check_patients(csv: Path, patients: pd.Series) -> None:
-    """Refuse rows without a patient: all of them would be taken for one.
+    """Refuse rows whose patient is nobody: all of them would be taken for one.
 
     Raises:
-        InputError: a value is empty or stands for a missing one.
+        InputError: a value is empty, stands for a missing one, or is a number that was rounded.
     """
     for line, patient in patients.items():
-        if says_nothing(patient):
+        letters = "".join(filter(str.isalnum, patient)).casefold()
+        if says_nothing(patient) or _NOBODY.fullmatch(letters):
             raise InputError(
                 f"{csv}, line {line}, names no patient ({shortened(patient)}): fill it in, with an "
                 "id of its own where the patient is unknown"
             )
+        if lost_digits(patient):
+            raise InputError(f"{csv}, line {line}, names no patient: {lost_digits(patient)}")

@@ -17,6 +17,9 @@ from cxr_mtl.data.openi import DEIDENTIFIED, NORMAL, NOT_INDEXED, SECTIONS
 MASK = "[MASK]"
 REPORT_FIELDS = ["pmcid", *SECTIONS, "mesh_major", "mesh_automatic"]
 NO_WORDS = frozenset(["", "na", "nan", "nat", "nil", "none", "null"])
+# What spreadsheets write for a value they could not compute, in any language, and for a line's end.
+_ERROR_CELL = re.compile(r"#[¡¿]?[^\W\da-z]+(/0)?[!?]|#N/?[ADV]|#GETTING_DATA|Err:5\d\d")
+_CONTROL_CODE = re.compile(r"_x00[01][0-9A-F]_", re.IGNORECASE)
 COLUMNS = ["study", "image", "text", "label", *REPORT_FIELDS, "image_id"]
 
 
@@ -141,8 +144,14 @@ def report_text(
 def says_nothing(text: str) -> bool:
     """Whether a text holds no word but such as stand for a missing value or a removed word.
 
-    These are `nan`, `none`, `null`, `na`, `n/a`, `nil`, `<NA>` and the like, in any case, and
-    `XXXX`; signs, blanks and characters of no width are no words.
+    These are `nan`, `none`, `null`, `na`, `n/a`, `nil`, `<NA>` and the like, in any case, `XXXX`,
+    and a spreadsheet's errors, `#NAME?` say; signs, blanks, characters of no width and control
+    codes that a workbook escapes (`_x000D_`) are no words.
     """
-    words = ("".join(filter(str.isalnum, word)).casefold() for word in text.split())
-    return all(word in NO_WORDS or re.fullmatch("x{4,}", word) for word in words)
+    return all(map(_is_no_word, _CONTROL_CODE.sub(" ", text).split()))
+
+
+def _is_no_word(word: str) -> bool:
+    letters = "".join(filter(str.isalnum, word)).casefold()
+    absent = letters in NO_WORDS or re.fullmatch("x{4,}", letters)
+    return bool(absent or _ERROR_CELL.fullmatch(word))

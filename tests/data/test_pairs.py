@@ -92,6 +92,23 @@ def test_patients_and_studies_that_look_the_same_are_one(folder):
         )
 
 
+@pytest.mark.parametrize(
+    "patient",
+    ["unknown", "Unknown", "UNK", "n/a", "none", "-", "?", "#N/A", "#REF!", "not known", "anon.",
+     "unknown patient", "(anonymous)", "XXXX", "unbekannt", "1.23457E+14"],
+)  # fmt: skip
+def test_what_stands_for_no_patient_is_refused(folder, patient):
+    path = written(folder, "image,text,patient", "images/a.png,t,1", f"images/b.png,u,{patient}")
+    with pytest.raises(InputError, match=r"line 3, names no patient.*: (fill it in|a spreadsheet)"):
+        read_pairs(path)
+
+
+@pytest.mark.parametrize("patient", ["unknown 7", "ANON0012", "0", "NO", "12E5", "U.N."])
+def test_an_odd_id_of_a_patient_is_one(folder, patient):
+    path = written(folder, "image,text,patient", f"images/b.png,u,{patient}")
+    assert tables(path)[0].patient.tolist() == [patient]
+
+
 def test_split_and_patient_are_read_under_any_name_of_the_patient(folder):
     lines = ["image,text,split,patient,pid", "images/a.png,t,Val,x, 7", "images/b.png,u,test,y,7"]
     studies, _ = tables(written(folder, *lines))

@@ -166,6 +166,9 @@ def test_a_report_of_nothing_but_removed_words_has_no_text(policy):
         "", " \t\n", "nan", "NaN", "None", "none.", "NULL", "NA", "n/a", "N.A.", "<NA>", "#N/A",
         "nil", "nan nan", ".", "-", "—", "...", "___", "[]", "XXXX XXXX.", "xxxx", "XXXX. None.",
         "\u200b", "\ufeff \u200d", "\u00a0",
+        "#NAME?", "#VALUE!", "#REF!", "#DIV/0!", "#NUM!", "#NULL!", "#SPILL!", "#WERT!", "#BEZUG!",
+        "#NV", "#N/D", "#ÜBERLAUF!", "#¡VALOR!", "#¿NOMBRE?", "#GETTING_DATA", "#ИМЯ?", "Err:502",
+        "#####", "_x000D_", "_x000d_ _x000A_", "#REF! #REF!", "#NAME? None.",
     ],
 )  # fmt: skip
 def test_what_stands_for_no_text_says_nothing(text):
@@ -175,7 +178,8 @@ def test_what_stands_for_no_text_says_nothing(text):
 @pytest.mark.parametrize(
     "text",
     ["Normal.", "None of the above", "No.", "N", "Nancy", "nonnull", "NAD", "XXXX clear.", "正常",
-     "Нет", "ok", "0", "1/2", "Annan", "Clear.\u200b"],
+     "Нет", "ok", "0", "1/2", "Annan", "Clear.\u200b", "#VALUE! Clear.",
+     "#2 clear!", "#Clear!", "Clear_x000D_", "#NVX"],
 )  # fmt: skip
 def test_a_short_text_says_something(text):
     assert not says_nothing(text)
