@@ -29,13 +29,15 @@ def refuse_swallowed_rows(csv: Path, table: pd.DataFrame) -> None:
     """Refuse a value of several lines of which one reads like a row, as after a stray quote.
 
     Two stray quotes may make a row, or several, a part of one value. Such a line has as many fields
-    as the header, and in the place of the image one that names a file. Reports of several lines,
-    with commas and quotes, have no such line.
+    as the header, and in the place of the image one that names a file. A report may have such a
+    line too, of films that it lists: it is taken for text where it names a file without folder that
+    is not there, while every picture of the table lies in one.
 
     Raises:
         InputError: naming the line on which the row begins.
     """
     names = list(table)
+    in_folders = table["image"].str.contains("/").all()
     for name in names:
         several = table[name].str.contains(r"[\r\n]")
         for line, value in table[name][several].items():
@@ -47,19 +49,22 @@ def refuse_swallowed_rows(csv: Path, table: pd.DataFrame) -> None:
                 fields = [*before, *part.split(","), *behind]
                 own = range(len(before), len(fields) - len(behind))
                 image = names.index("image")
-                if len(fields) == len(names) and image in own and _a_file(csv, fields[image]):
+                if len(fields) != len(names) or image not in own:
+                    continue
+                if _is_picture(csv, fields[image].strip(' "'), in_folders):
                     raise InputError(
                         f"{csv}, line {line}, holds another row in its {name}, that of "
                         f"{shortened(fields[image])}: a double quote before it is never closed, "
-                        "or stands there by mistake"
+                        "or stands there by mistake; if this line is a part of the "
+                        f"{name}, write that on one line"
                     )
 
 
-def _a_file(csv: Path, field: str) -> bool:
-    name = field.strip(' "')
-    return bool(_IMAGE_FILE.fullmatch(name)) or (
-        name != "" and os.path.isfile(os.path.join(csv.parent, name))
-    )
+def _is_picture(csv: Path, name: str, in_folders: bool) -> bool:
+    """Whether a table names this picture, the pictures of which lie `in_folders`, or do not."""
+    if name and os.path.isfile(os.path.join(csv.parent, name)):
+        return True
+    return bool(_IMAGE_FILE.fullmatch(name)) and ("/" in name or not in_folders)
 
 
 def check_image_paths(csv: Path, images: pd.Series) -> None:
@@ -67,7 +72,7 @@ def check_image_paths(csv: Path, images: pd.Series) -> None:
 
     Raises:
         InputError: the value is empty, or an address, a list, several paths, a path of Windows or
-            one that begins with ~.
+            one in a folder that ~ begins.
     """
     for line, image in images.items():
         if image and os.path.exists(os.path.join(csv.parent, image)):
@@ -81,10 +86,13 @@ def _problem_of_image(image: str) -> str | None:
     shown = shortened(image)
     if says_nothing(image):
         return f"names no image ({shown}): fill it in or delete the line"
-    if re.match(r"[a-z][a-z0-9+.-]+://|data:", image, re.IGNORECASE):
+    if re.match(r"[a-z][a-z0-9+.-]+://|data:[\w/+.-]*[;,]", image, re.IGNORECASE):
         return f"names the image by an address ({shown}): download it and give its path"
-    several = [part.strip(" '\"") for part in re.split(r"[;|,\s]+", image.strip("[]()"))]
-    if image[0] in "[(" or (len(several) > 1 and all(map(_IMAGE_FILE.fullmatch, several))):
+    listed = re.fullmatch(r"[\[({]\s*(.*?)\s*[\])}]", image)
+    inside = listed[1] if listed else image
+    files = [part.strip(" '\"") for part in re.split(r"[;|,\s]+", inside)]
+    several = (listed or len(files) > 1) and all(map(_IMAGE_FILE.fullmatch, files))
+    if several or (listed and inside.startswith(("'", '"'))):
         return f"names several images, or a list, in one field ({shown}): give each image a row"
     if re.match(r"[a-z]:[\\/]", image, re.IGNORECASE):
         return (
@@ -93,7 +101,7 @@ def _problem_of_image(image: str) -> str | None:
         )
     if "\\" in image:
         return f"names the image with backslashes ({shown}): write forward slashes"
-    if image.startswith("~"):
+    if re.match("~[^/]*/", image):
         return f"names the image by {shown}: write out the folder that ~ stands for"
     return None
 

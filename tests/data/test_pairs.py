@@ -175,6 +175,10 @@ def test_unusable_rows_are_dropped_with_their_reason(folder):
         (["image,text", "s3://x/a.png,t"], "line 2, names the image by an address"),
         (["image,text", "\"['a.png', 'b.png']\",t"], "line 2, names several images, or a list"),
         (["image,text", "['images/a.png'],t"], "line 2, names several images, or a list"),
+        (["image,text", "\"('my film', 'b')\",t"], "line 2, names several images, or a list"),
+        (["image,text", '"[""a.png""]",t'], "line 2, names several images, or a list"),
+        (["image,text", "(images/a.png),t"], "line 2, names several images, or a list"),
+        (["image,text", "[a.png b.png],t"], "line 2, names several images, or a list"),
         (["image,text", "images/a.png;images/b.png,t"], "line 2, names several images"),
         (["image,text", "images/a.png | images/b.png,t"], "line 2, names several images"),
         (["image,text", "images/a.png images/b.png,t"], "line 2, names several images"),
@@ -187,6 +191,15 @@ def test_unusable_rows_are_dropped_with_their_reason(folder):
 def test_a_bad_csv_is_refused(folder, lines, message):
     with pytest.raises(InputError, match=rf"pairs\.csv.*{message}"):
         read_pairs(written(folder, *lines))
+
+
+@pytest.mark.parametrize(
+    "name", ["[anon] chest 3.jpg", "(1).jpg", "(copy)", "[x", "{1}.png", "~x.png", "data:1.png"]
+)
+def test_a_missing_file_of_any_name_is_dropped_by_it(folder, name):
+    studies, dropped = tables(written(folder, "image,text", f"{name},t", "images/a.png,t"))
+    assert (len(studies), dropped.reason.tolist()) == (1, ["image missing"])
+    assert name in dropped.detail[0]
 
 
 @pytest.mark.parametrize("name", ["a;b.png", "c\\d.png", "~x.png", "[1].png", "1.png 2.png", "NA"])
@@ -212,12 +225,25 @@ def test_a_csv_in_another_encoding_is_refused(folder):
         ("label,text,image", ['0,"clear lungs,images/a.png', '1,effusion",images/b.png']),
         ("image,text", ['images/a.png,"clear lungs', 'images/d e.png,small effusion"']),
         ("image,text", ['images/a.png,"clear lungs', '', '""images/b.png"",effusion"']),
+        ("image,text", ['images/a.png,"clear lungs', 'images/gone.png,small effusion"']),
         ("image,text,note", ['images/a.png,clear,"x', 'images/b.png,effusion,y"']),
     ],
 )  # fmt: skip
 def test_a_row_that_stray_quotes_put_into_another_is_refused(folder, header, rows):
     with pytest.raises(InputError, match=r"pairs\.csv, line 2, holds another row in its (text|no)"):
         read_pairs(written(folder, header, *rows))
+
+
+def test_films_that_a_report_lists_are_a_part_of_it_unless_they_may_be_a_row(folder):
+    report = '"Two views.\nIM-0001.jpg, PA\nIM-0002.jpg, lateral\nClear."'
+    (text,) = tables(written(folder, "image,text", f"images/a.png,{report}"))[0].text
+    assert text == "Two views. IM-0001.jpg, PA IM-0002.jpg, lateral Clear."
+    (folder / "images" / "a.png").rename(folder / "a.png")
+    told = "holds another row .*; if this line is a part of the text, write that on one line"
+    with pytest.raises(InputError, match=told):
+        read_pairs(written(folder, "image,text", f"a.png,{report}"))
+    one_line = report.replace("\n", " ")
+    assert tables(written(folder, "image,text", f"a.png,{one_line}"))[0].text.tolist() == [text]
 
 
 @pytest.mark.parametrize(
