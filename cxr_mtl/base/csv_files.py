@@ -19,6 +19,11 @@ _VALUE = re.compile(r'(?:"([^"]*+(?:""[^"]*+)*+)"|([^",\r\n]*+))(,|\r\n|\r|\n|\Z
 _QUOTED_FROM = re.compile(r'"[^"]*+(?:""[^"]*+)*+')
 _QUOTING = "put the whole value in double quotes and write a quote within it twice"
 
+# Only the encodings that switch by escape sequences are valid UTF-8 too, and read as garbage.
+_SWITCH = re.compile(rb"\x1b\$(\)[CAG]|[@A-D]|\([@A-D])")
+_SWITCHED = {b")C": "ISO-2022-KR", b")A": "ISO-2022-CN", b")G": "ISO-2022-CN"}
+_FOR_EXCEL = re.compile(r'"?sep=.?"?[,;\t|]*', re.IGNORECASE)
+
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _OTHER_KINDS = {
     b"PK\x03\x04": ("an Excel workbook or another ZIP archive", "export its sheet as CSV (UTF-8)"),
@@ -56,12 +61,18 @@ def read_csv(
         All columns of the file, indexed by the line each row begins on (the header is line 1).
 
     Raises:
-        InputError: the file is missing, another kind of file, not UTF-8, or without rows; a name is
-            missing, written otherwise or there twice; a quote stands where RFC 4180 allows none; a
-            row has too few or too many fields, or a line break in a column that is no prose.
+        InputError: the file is missing, another kind of file, not UTF-8, or without rows; a line
+            for Excel stands before the header; a name is missing, written otherwise or there twice;
+            a quote stands where RFC 4180 allows none; a row has too few or too many fields, or a
+            line break in a column that is no prose.
     """
     text = _text_of(Path(path))
     first = next((line for line in re.split(r"[\r\n]+", text) if line.strip()), "")
+    if _FOR_EXCEL.fullmatch(first.strip()):
+        raise InputError(
+            f"{path} begins with {shortened(first)}, which is for Excel alone: delete this line, "
+            "and separate the columns by commas"
+        )
     _refuse_other_separators(path, first, columns)
     records = _records(path, text)
     _, header = next(records, (1, []))
@@ -117,6 +128,14 @@ def _text_of(path: Path) -> str:
             raise InputError(f"{path} is UTF-16 text, not UTF-8: save it as a UTF-8 CSV")
         line = 1 + content[: content.index(b"\0")].count(b"\n")
         raise InputError(f"{path}, line {line}, holds a NUL byte, as no text does: save it again")
+    switch = _SWITCH.search(content)
+    if switch:
+        line = 1 + content[: switch.start()].count(b"\n")
+        encoding = _SWITCHED.get(switch[1], "ISO-2022-JP")
+        raise InputError(
+            f"{path}, line {line}, is {encoding} text, not UTF-8 (an escape sequence switches its "
+            f"letters): save it as a UTF-8 CSV, as by iconv -f {encoding} -t UTF-8"
+        )
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -90,6 +90,16 @@ def test_one_quote_too_many_or_too_few_is_refused(rows, data, tmp_path_factory):
         ("a\tb\n1\t2\n", "separates its columns by tabs"),
         ("A,b\n1,2\n", r"names 'A' in its first line: did you mean a\? Write it so"),
         ("a, b,C\n1,2,3\n", r"names ' b' and 'C' in its first line: did you mean b and c\? Write"),
+        (
+            "sep=,\r\na,b\r\n1,2\r\n",
+            "begins with 'sep=,', .* Excel alone: delete this line, and sep",
+        ),
+        ('\ufeff"sep=;"\na;b\n1;2\n', "begins with '\"sep=;\"', .* delete this line, and separate"),
+        (
+            "a,b\n1,肺\n".encode("iso2022_jp"),
+            "line 2, is ISO-2022-JP text, not UTF-8 .*: save it as",
+        ),
+        ("a,b\n1,폐\n".encode("iso2022_kr"), "is ISO-2022-KR text.* iconv -f ISO-2022-KR"),
         (gzip.compress(b"a,b\n1,2\n"), "compressed by gzip: unpack it"),
         (b"PK\x03\x04....", "an Excel workbook or another ZIP archive: export its sheet as CSV"),
         ("<!DOCTYPE html>\n", "an HTML or XML page"),
@@ -100,6 +110,11 @@ def test_one_quote_too_many_or_too_few_is_refused(rows, data, tmp_path_factory):
 def test_a_bad_table_is_refused_by_name_and_cause(tmp_path, content, message):
     with pytest.raises(InputError, match=rf"table\.csv.*{message}"):
         read_csv(written(tmp_path, content), ["a", "b"], optional=["c"], prose=["b"])
+
+
+def test_other_control_codes_in_a_text_stay_as_they_are(tmp_path):
+    text = "\x1b[31mred\x1b(B\x1b]0;t\x07\x0e\x7f $B"
+    assert read_csv(written(tmp_path, f"a\n{text}\n"), ["a"])["a"].tolist() == [text]
 
 
 def test_what_is_no_file_is_refused(tmp_path):
