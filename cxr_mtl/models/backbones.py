@@ -1,7 +1,5 @@
 """open_clip models with their preprocessing and tokenizer, and the head that joins them."""
 
-import hashlib
-import json
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -14,7 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.base.files import user_path
+from cxr_mtl.base.files import read_json, user_path
 from cxr_mtl.base.fingerprints import FileState, folder_states
 from cxr_mtl.models import demo_architecture  # noqa: F401  (registers the demo's image tower with timm)
 from cxr_mtl.models.hub import hub_model
@@ -25,6 +23,7 @@ from cxr_mtl.models.model_folder import (
     text_tower_of,
     weights_in,
 )
+from cxr_mtl.models.model_keys import model_key
 from cxr_mtl.models.weights_file import check_weights, load_weights
 
 HUB, LOCAL = "hf-hub:", "local-dir:"
@@ -39,7 +38,8 @@ HUB_NAMES = {
 class Backbone:
     """A pretrained CLIP with the preprocessing and tokenizer that belong to its weights.
 
-    `key` is a hash of weights, preprocessing and tokenizer: equal keys give equal embeddings.
+    `key` is a hash of weights, configuration, preprocessing and tokenizer: equal keys give equal
+    embeddings.
     """
 
     source: str
@@ -99,7 +99,8 @@ def load_backbone(source: str) -> Backbone:
         ) from error
     load_weights(model, weights, names)
     model.eval()
-    return Backbone(source, model, preprocess, tokenize, _key(model, tokenize))
+    key = model_key(model, read_json(config)["model_cfg"], tokenize)
+    return Backbone(source, model, preprocess, tokenize, key)
 
 
 def open_clip_name(source: str) -> tuple[str, dict[str, Any]]:
@@ -164,20 +165,3 @@ class FusionHead(nn.Module):
     def forward(self, image_embeddings: Tensor, text_embeddings: Tensor) -> Tensor:
         fused = self.dropout((image_embeddings + text_embeddings) / 2)
         return self.linear(fused).squeeze(-1)
-
-
-def _key(model: nn.Module, tokenize: Callable[[list[str]], Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy())
-    preprocessing = open_clip.model.get_model_preprocess_cfg(model)
-    digest.update(json.dumps(preprocessing, sort_keys=True, default=str).encode())
-    digest.update(_vocabulary(tokenize).encode())
-    return digest.hexdigest()[:16]
-
-
-def _vocabulary(tokenize: Callable[[list[str]], Tensor]) -> str:
-    huggingface = getattr(tokenize, "tokenizer", None)
-    words = huggingface.get_vocab() if huggingface is not None else tokenize.encoder
-    return json.dumps([tokenize.context_length, sorted(words.items(), key=lambda item: item[1])])

@@ -55,8 +55,8 @@ def agreed_journal(folder: Path, layout: Layout, about: dict[str, Any]) -> Journ
         other = [name for name, value in settings.items() if found.get(name) != value]
         if other:
             raise InputError(
-                f"{folder} holds a store with another {' and '.join(other)}: choose another "
-                "folder, or delete it and run again"
+                f"{folder} holds a store that differs in its {' and '.join(other)}: "
+                "delete it and run again"
             )
     else:
         (folder / JOURNAL).unlink(missing_ok=True)  # it belonged to an about.json that is gone

@@ -12,6 +12,7 @@ from torch import Tensor
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.models.backbones import HUB, open_clip_name, quiet_open_clip
 from cxr_mtl.models.hub import hub_configuration
+from cxr_mtl.models.model_keys import fast_tokenizer
 
 Tokenizer = Callable[[list[str]], Tensor]
 BATCH = 1024
@@ -100,12 +101,7 @@ def _parts(tokenize: Any, texts: list[str]) -> Iterator[tuple[list[_Part], int]]
     if isinstance(tokenize, SimpleTokenizer):
         yield from ((_words_of_clip(tokenize, text), 2) for text in texts)
         return
-    huggingface = getattr(tokenize, "tokenizer", None)
-    if not getattr(huggingface, "is_fast", False):
-        raise InputError(
-            f"the tokenizer {type(huggingface or tokenize).__name__} does not tell which "
-            "characters its tokens stand for: take a model with a fast Hugging Face tokenizer"
-        )
+    huggingface = fast_tokenizer(tokenize)
     marks = set(huggingface.all_special_ids)
     for encoding in huggingface(texts, verbose=False).encodings:
         words: dict[int, _Part] = {}

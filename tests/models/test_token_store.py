@@ -256,7 +256,7 @@ def test_a_store_is_read_through_only_when_its_files_changed(tmp_path, monkeypat
 def test_a_store_of_another_kind_is_refused_and_kept(tmp_path, setting, lengths, dtype):
     fill(tmp_path, Model(RAGGED))
     sound = contents(tmp_path)
-    with pytest.raises(InputError, match=rf"with another {setting}: choose another folder"):
+    with pytest.raises(InputError, match=rf"differs in its {setting}: delete it and run again"):
         fill(tmp_path, Model(lengths), dtype)
     assert contents(tmp_path) == sound
 
