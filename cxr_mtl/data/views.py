@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from cxr_mtl.base.choices import ViewSource
-from cxr_mtl.base.csv_files import read_csv
+from cxr_mtl.base.csv_files import read_csv, shortened
 from cxr_mtl.base.errors import InputError, check_choice
 from cxr_mtl.data.loaded import Notice, few
 from cxr_mtl.data.openi import installed_file
@@ -66,7 +66,8 @@ def _projections(path: Path) -> pd.DataFrame:
     for line, projection in table["projection"].items():
         if projection not in ("Frontal", "Lateral"):
             raise InputError(
-                f"{path}, line {line}, has the projection '{projection}': write Frontal or Lateral"
+                f"{path}, line {line}, has the projection {shortened(projection)}: write "
+                "Frontal or Lateral"
             )
     image_ids = _as_in_report("CXR" + table["filename"].str.removesuffix(".dcm.png"))
     if image_ids.duplicated().any():

@@ -77,7 +77,8 @@ def read_chexbert(path: Path | str, studies: Sequence[str]) -> pd.DataFrame:
         row, column = np.argwhere(~known.to_numpy())[0]
         raise InputError(
             f"{path}, line {table.index[row]}, has the {OBSERVATIONS[column]} "
-            f"'{written.iat[row, column]}': write 1, 0, -1 or nothing, as CheXbert's label.py does"
+            f"{shortened(written.iat[row, column])}: write 1, 0, -1 or nothing, as CheXbert's "
+            "label.py does"
         )
     missing = [study for study in studies if study not in written.index]
     if missing:

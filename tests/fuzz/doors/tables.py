@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from mutation import mutated
 from PIL import Image
 
+from cxr_mtl.base.ids import id_of_file, read_id
 from cxr_mtl.data.given_splits import read_split
 from cxr_mtl.data.loaded import DROPPED_COLUMNS, Dataset
 from cxr_mtl.data.pairs import read_pairs
@@ -64,14 +65,15 @@ def _sound_pairs(draw: st.DrawFn) -> tuple[bytes, None]:
     columns = draw(st.permutations(["image", "text", "label", "study", "split", "patient"]))
     columns = [name for name in columns if name in ("image", "text") or draw(st.booleans())]
     words = draw(st.lists(plain | texts, min_size=1, max_size=6))
+    unseen = st.sampled_from(["", " ", "\u200b", "\ufeff", "\u00a0"])
     rows = [
         {
             "image": ("a.png", "b.png", "absent.png", "empty.png")[draw(st.integers(0, 3))],
             "text": word.encode("utf-8", "ignore").decode().replace("\0", ""),
             "label": str(draw(st.integers(0, 1))),
-            "study": f"s{number}",
+            "study": f"s{number}" + draw(unseen),
             "split": draw(st.sampled_from(list(PART_NAMES))),
-            "patient": f"p{draw(st.integers(0, 2))}",
+            "patient": f"p{draw(st.integers(0, 2))}" + draw(unseen),
         }
         for number, word in enumerate(words)
     ]
@@ -99,15 +101,18 @@ def _by_csv(path: Path) -> list[dict[str, str]]:
 
 def _check_pairs(path: Path, value: Any, data: Any) -> None:
     """Every row is kept as it is written, or named with a reason."""
-    rows = {row.get("study", Path(row["image"].strip()).stem).strip(): row for row in _by_csv(path)}
+    rows = {
+        read_id(row["study"]) if "study" in row else id_of_file(row["image"].strip()): row
+        for row in _by_csv(path)
+    }
     assert sorted([*data.studies["study"], *data.dropped["study"]]) == sorted(rows)
     assert (data.dropped["reason"] != "").all()
     for study in data.studies.to_dict("records"):
         row = rows[study["study"]]
         assert study["image"] == str(path.parent / row["image"].strip())
         assert study["text"] == " ".join(row["text"].split())
-        assert study["label"] == int(float(row.get("label", "-1")))
-        assert study.get("patient") == (row["patient"].strip() if "patient" in row else None)
+        assert study["label"] == int(float(row.get("label", "-1").strip()))
+        assert study.get("patient") == (read_id(row["patient"]) if "patient" in row else None)
         if "split" in row:
             assert study["split"] == PART_NAMES[row["split"].strip().lower()]
 
@@ -126,7 +131,7 @@ def _check_split(path: Path, value: Any, data: Any) -> None:
     """Every study is in the part that its row names, or dropped with a reason."""
     part = {}
     for row in _by_csv(path):
-        name = row["study"].strip()
+        name = read_id(row["study"])
         openi = re.match(r"CXR(\d+)_", name)
         part[openi[1] if openi else name] = PART_NAMES[row["split"].strip().lower()]
     for study in data.studies.to_dict("records"):
