@@ -14,7 +14,8 @@ from cxr_mtl.base import DatasetName
 from cxr_mtl.base.imports import code_cells
 from cxr_mtl.data.sources import SOURCES
 from cxr_mtl.runs import driver
-from cxr_mtl.runs.parameters import merge_declarations, read_profile, resolve
+from cxr_mtl.runs.parameters import merge_declarations, resolve
+from cxr_mtl.runs.profiles import read_profile
 from cxr_mtl.runs.stages import read_chapter, read_chapters, read_exercises
 from cxr_mtl.training.trainer import TrainingConfig
 

@@ -20,7 +20,8 @@ from cxr_mtl.base.records import NOTICE
 from cxr_mtl.base.terminal import PlainConsole
 from cxr_mtl.runs.freshness import recorded, stage_parts, why_stale
 from cxr_mtl.runs.manifest import is_manifest, manifest_values, what_differs
-from cxr_mtl.runs.parameters import merge_declarations, read_profile, resolve
+from cxr_mtl.runs.parameters import merge_declarations, resolve
+from cxr_mtl.runs.profiles import read_profile
 from cxr_mtl.runs.run import Run, existing_run, named_run
 from cxr_mtl.runs.stage_runner import Outcome, StageResult, StageRunner, Values
 from cxr_mtl.runs.stages import BOOK, Chapter, chosen_stages, read_stages, upstream
@@ -116,7 +117,11 @@ def run_chapters(
         check_needs(asked, run, every)
         left = {name for chapter, _ in asked for name in chapter.leaves}
         _check_content(CONTENT_CHECKS.keys() - left, run, asked)
-        outcomes = _keep(results, run, asked, console)
+        try:
+            outcomes = _keep(results, run, asked, console)
+        except KeyboardInterrupt:
+            console.print("interrupted: what was finished is kept, and the same command goes on")
+            raise
     return sorted(outcomes, key=lambda outcome: order.index(outcome.step))
 
 

@@ -19,8 +19,6 @@ _INJECTED = "# Parameters"
 _BUILTIN = "PAPERMILL_"
 _TOLD = ("__file__", "__vsc_ipynb_file__", "PAPERMILL_INPUT_PATH")
 """Where a notebook lies, as Python tells a script, VS Code, and papermill's `--inject-paths`."""
-_MADE = ("run_dir", "cache_dir")
-"""Folders that a run makes: paths, though what lies in them is no input of a stage."""
 
 
 def check_parameters(namespace: dict[str, Any]) -> None:
@@ -34,7 +32,8 @@ def check_parameters(namespace: dict[str, Any]) -> None:
 
     Raises:
         InputError: papermill gave a parameter that is not declared; a value has the wrong type or
-            is out of its range; a path counts from a root that is not found, or is not there.
+            is out of its range; a path counts from a root that is not found, or is not there; the
+            notebook lies in another run than the one it names.
     """
     declared, given = _cells(namespace)
     for name in given:
@@ -45,8 +44,10 @@ def check_parameters(namespace: dict[str, Any]) -> None:
         value = namespace[name]
         read = parameter.parse if name in given and isinstance(value, str) else parameter.check
         values[name] = read(str(value) if isinstance(value, Path) else value, sources[name])
-        if values[name] is not None and (parameter.is_path or name in _MADE):
+        if values[name] is not None and parameter.is_place:
             _check_path(name, values[name], root, sources[name])
+    if "run_dir" not in given:
+        _check_own_run(namespace, values.get("run_dir"), root)
     with chdir(root or Path.cwd()):
         for name, parameter in declared.items():
             parameter.check_range(values[name], sources[name])
@@ -78,6 +79,18 @@ def _check_path(name: str, value: str, root: Path | None, source: str) -> None:
         raise InputError(
             f"{source}: {name} = {value!r} counts from the repository's root {root}, where it is "
             f"not: give {Path(value).absolute()}"
+        )
+
+
+def _check_own_run(namespace: Mapping[str, Any], run_dir: str | None, root: Path | None) -> None:
+    """Refuse a notebook that lies in one run, as far as that is told, and would write another."""
+    place = next((Path(namespace[name]).parent for name in _TOLD if name in namespace), Path.cwd())
+    run = place.resolve().parent if place.name == "exercises" else place.resolve()
+    meant = (root or Path.cwd()) / (run_dir or "")
+    if (run / "manifest.json").is_file() and run != meant.resolve():
+        raise InputError(
+            f"this notebook lies in {run}, and its run_dir is {run_dir}, where it would write: set "
+            "run_dir to the run that is meant"
         )
 
 

@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Optional, get_origin
 
-import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from cxr_mtl.base import choices
 from cxr_mtl.base.errors import InputError
+from cxr_mtl.base.files import user_path
 from cxr_mtl.runs.parameter_ranges import RANGES, READ_WITH, SYMBOLS
 
+MADE = ("run_dir", "cache_dir")
+"""Folders that a run makes: paths, though what lies in them is no input of a stage."""
 _TYPES = {
     "int": int,
     "float": float,
@@ -44,8 +46,13 @@ class Parameter:
 
     @property
     def is_path(self) -> bool:
-        """Whether the value names a file or a folder."""
+        """Whether the value names a file or a folder that a stage reads."""
         return "Path" in re.findall(r"\w+", self.annotation)
+
+    @property
+    def is_place(self) -> bool:
+        """Whether the value is a path: of what a stage reads, or of a folder that runs fill."""
+        return self.is_path or self.name in MADE
 
     def check(self, value: Any, source: str) -> Any:
         """Return `value` as the declared type holds it; `source` says where it was written.
@@ -58,7 +65,7 @@ class Parameter:
         )
         try:
             # JSON mode is strict about numbers and truth values yet reads a Path from text.
-            return adapter.dump_python(adapter.validate_json(json.dumps(value)), mode="json")
+            read = adapter.dump_python(adapter.validate_json(json.dumps(value)), mode="json")
         except (ValidationError, TypeError) as error:
             reason = error.errors()[0]["msg"].lower() if isinstance(error, ValidationError) else ""
             from_file = not source.startswith("-")  # -p and --grid are not read as YAML
@@ -66,6 +73,17 @@ class Parameter:
             raise InputError(
                 f"{source}: {self.name} = {value!r} is not of type {self.annotation}: "
                 + (remedy or reason or "give a value of that type")
+            ) from None
+        if self.is_place and isinstance(read, str) and read.startswith("~"):
+            return self._at_home(read, source)
+        return read
+
+    def _at_home(self, path: str, source: str) -> str:
+        try:
+            return str(user_path(path))
+        except RuntimeError:
+            raise InputError(
+                f"{source}: {self.name} = {path!r}: there is no such home: write the path in full"
             ) from None
 
     def check_range(self, value: Any, source: str) -> None:
@@ -172,27 +190,6 @@ def merge_declarations(chapters: Mapping[str, Mapping[str, Parameter]]) -> dict[
                 )
             declared_in.setdefault(name, chapter)
     return merged
-
-
-def read_profile(path: Path) -> dict[str, Any]:
-    """Read a profile: a flat YAML mapping of parameter names to values.
-
-    Raises:
-        InputError: the file is missing, is not such a mapping, or names a key twice.
-    """
-    try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
-    except FileNotFoundError:
-        raise InputError(f"the profile {path} does not exist: name another file") from None
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        deep = isinstance(error, RecursionError)
-        reason = "it is nested too deeply" if deep else " ".join(str(error).split())
-        raise InputError(f"the profile {path} is not readable YAML: {reason}") from None
-    if values is None:
-        return {}
-    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
-        raise InputError(f"the profile {path} must hold lines `name: value` and nothing else")
-    return values
 
 
 def resolve(
@@ -303,25 +300,3 @@ def _yaml_float(value: Any) -> str:
             exponent = f"e{sign or '+'}{exponent}" if exponent else ""
             return f"write {whole}{fraction}{exponent}, since YAML reads {text} as text"
     return ""
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """A safe loader that refuses a key given twice, and says where a value is none of its kind."""
-
-    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        try:
-            return super().construct_object(node, deep)
-        except (ValueError, LookupError, AttributeError):  # a 13th month, `!!bool x`
-            kind = node.tag.removeprefix("tag:yaml.org,2002:")
-            raise yaml.constructor.ConstructorError(
-                None, None, f"this is no {kind}", node.start_mark
-            ) from None
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        twice = sorted({str(key) for key in keys if keys.count(key) > 1})
-        if twice:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"{twice[0]} is given twice", node.start_mark
-            )
-        return super().construct_mapping(node, deep)

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import logging
 import os
 import re
 import threading
@@ -37,6 +38,8 @@ SHARED_CORES = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_THREAD_TIMEOUT": "4"}
 """Threads that wait leave their core to other processes: without it chapters side by side take
 several times as long. The timeout is the least that OpenBLAS takes, 2⁴ cycles."""
 
+# What it says of a dead kernel would come before, and otherwise than, what is told here.
+logging.getLogger("papermill").addHandler(logging.NullHandler())
 _PARSING = threading.Lock()
 """Python 3.11 may fail with a SystemError where two threads parse sources at once."""
 

@@ -380,13 +380,17 @@ def test_an_interrupt_ends_the_kernels(study):
     (study / "book/03_cat.py").write_text(waiting_chapter("cat", until="never"))
     command = [sys.executable, "-m", "cxr_mtl", "run", "03"]
     environment = os.environ | {"PYTHONPATH": str(Path(stages.__file__).parents[2])}
-    with subprocess.Popen(command, env=environment) as process:
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         begun = study / "runs/demo/cat"
         wait_until(lambda: begun.exists() and begun.read_text())
         kernel = int(begun.read_text())
         process.send_signal(signal.SIGINT)
-        process.wait(30)
-    assert process.returncode != 0
+        said, complained = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert said.endswith("interrupted: what was finished is kept, and the same command goes on\n")
+    assert complained == ""
     wait_until(lambda: not psutil.pid_exists(kernel))
     assert "03_cat" not in Run("runs/demo").manifest
 

@@ -145,6 +145,23 @@ def test_a_range_that_asks_for_a_folder_asks_at_the_root(root):
         read(f'# Parameters\n{given[:-1]}s"')
 
 
+@pytest.mark.parametrize("inner", ["", "exercises"])
+def test_a_notebook_of_a_copied_run_does_not_write_into_the_other(root, monkeypatch, inner):
+    for run in ("demo", "copy"):
+        (root / "runs" / run / inner).mkdir(parents=True, exist_ok=True)
+        (root / "runs" / run / "manifest.json").touch()
+    monkeypatch.chdir(root / "runs/demo" / inner)
+    read()
+    monkeypatch.chdir(root / "runs/copy" / inner)
+    with pytest.raises(InputError, match=r"lies in .*runs/copy, and its run_dir is runs/demo"):
+        read()
+    assert read('# Parameters\nrun_dir = "runs/demo"')["run_dir"] == "runs/demo"
+    monkeypatch.chdir(root)
+    with pytest.raises(InputError, match="set run_dir to the run that is meant"):
+        read(PAPERMILL_INPUT_PATH=str(root / "runs/copy" / inner / "06.ipynb"))
+    read(PAPERMILL_INPUT_PATH=str(root / "runs/demo" / inner / "06.ipynb"))
+
+
 @pytest.mark.usefixtures("root")
 def test_names_that_nobody_gave_for_parameters_are_free():
     assert read("epoch = 5")["epochs"] == 20  # an own cell

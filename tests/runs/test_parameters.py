@@ -9,10 +9,10 @@ from cxr_mtl.runs.parameter_ranges import RANGES, UNITS, range_in_words
 from cxr_mtl.runs.parameters import (
     merge_declarations,
     read_parameters,
-    read_profile,
     resolve,
     write_parameters,
 )
+from cxr_mtl.runs.profiles import read_profile
 from cxr_mtl.runs.stages import read_chapters
 from cxr_mtl.training.trainer import TrainingConfig, given_weights
 
@@ -232,39 +232,6 @@ def test_a_profile_value_of_another_type_is_refused(value):
         resolve(DECLARED, {"epochs": value}, "demo.yml")
 
 
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ("lr: 1.0e-4\nlr: 2.0e-4\n", "lr is given twice"),
-        ("- lr\n", "must hold lines `name: value`"),
-        ("1: 2\n", "must hold lines `name: value`"),
-        ("lr: [1\n", "is not readable YAML"),
-        ("lr: !!python/object/apply:os.getcwd []\n", "is not readable YAML"),
-        ("lr: \xff", "is not readable YAML"),
-        ("lr: " + "[" * 3000, "is not readable YAML: it is nested too deeply"),
-        ("lr: 2026-13-45\n", "this is no timestamp in"),
-        ("lr: !!bool perhaps\n", "this is no bool in"),
-        ("lr: !!int ''\n", "this is no int in"),
-        ("lr: !!set words\n", "is not readable YAML"),
-        (f"lr: {'9' * 5000}\n", "this is no int"),
-    ],
-)
-def test_a_damaged_profile_is_refused(tmp_path, text, sentence):
-    profile = tmp_path / "mine.yml"
-    profile.write_bytes(text.encode("latin-1"))
-    with pytest.raises(InputError) as error:
-        read_profile(profile)
-    assert sentence in str(error.value)
-    assert "\n" not in str(error.value)
-
-
-def test_a_missing_profile_is_refused_and_an_empty_one_changes_nothing(tmp_path):
-    with pytest.raises(InputError, match=r"none\.yml does not exist"):
-        read_profile(tmp_path / "none.yml")
-    (tmp_path / "empty.yml").write_text("# nothing\n")
-    assert read_profile(tmp_path / "empty.yml") == {}
-
-
 def test_a_name_in_two_chapters_must_be_declared_alike():
     same = read_parameters("seed: int = 0", "a")
     other = read_parameters("seed: int = 1", "b")
@@ -288,6 +255,22 @@ def test_a_list_in_a_cell_is_replaced_whole():
     assert write_parameters(cell, {"ks": [5], "n": 2}) == (
         'name: str = "ä"\nks: list[int] = [5]  # ranks\nn: int = 2'
     )
+
+
+def test_a_path_of_the_users_home_is_found_wherever_it_is_given(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/reader")
+    cell = (
+        'own: Optional[Path] = None  # a file\ncache_dir: str = "runs/cache"  # shared\nx: str = ""'
+    )
+    declared = read_parameters(cell, "01_data")
+    for values in (
+        resolve(declared, {}, "", ["own=~/pairs.csv", "cache_dir=~/cache", "x=~/x"]),
+        resolve(declared, {"own": "~/pairs.csv", "cache_dir": "~/cache", "x": "~/x"}, "demo.yml"),
+    ):
+        expected = {"own": "/home/reader/pairs.csv", "cache_dir": "/home/reader/cache", "x": "~/x"}
+        assert values == expected
+    with pytest.raises(InputError, match="there is no such home: write the path in full"):
+        resolve(declared, {}, "", ["cache_dir=~nobody-of-this-name/cache"])
 
 
 def test_what_no_other_value_would_let_be_read_is_refused():

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from mutation import mutated
 
 from cxr_mtl.runs import driver, sweep
-from cxr_mtl.runs.parameters import Parameter, merge_declarations, read_profile, resolve
+from cxr_mtl.runs.parameters import Parameter, merge_declarations, resolve
+from cxr_mtl.runs.profiles import read_profile
 from cxr_mtl.runs.run import named_run
 from cxr_mtl.runs.stages import Chapter, chosen_stages, read_stages
 
