@@ -265,7 +265,7 @@ def test_another_format_is_refused_when_filled_and_when_opened(tmp_path):
     fill(tmp_path, Model(RAGGED))
     about = json.loads((tmp_path / "about.json").read_text())
     (tmp_path / "about.json").write_text(json.dumps(about | {"format": 1}))
-    with pytest.raises(InputError, match="with differs in its format"):
+    with pytest.raises(InputError, match="differs in its format"):
         fill(tmp_path, Model(RAGGED))
     with pytest.raises(InputError, match="another version"):
         TokenStore.open(tmp_path)
