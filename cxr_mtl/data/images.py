@@ -4,11 +4,10 @@ import hashlib
 import io
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from PIL import Image, UnidentifiedImageError
 
@@ -16,17 +15,15 @@ from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.files import check_regular_file, sha256_of_file
 from cxr_mtl.base.fingerprints import FileState, file_state
 from cxr_mtl.base.quiet import Quiet
+from cxr_mtl.data.deep_pictures import is_deep, scale_deep
 from cxr_mtl.data.dicom import SUFFIXES, is_dicom, read_dicom
 from cxr_mtl.data.foreign_files import HEAD, what_it_is
 from cxr_mtl.data.picture_metadata import without_metadata
-from cxr_mtl.data.picture_sizes import MAX_BYTES, MAX_PIXELS, check_size, to_8_bits, too_large
+from cxr_mtl.data.picture_sizes import MAX_BYTES, MAX_PIXELS, check_size, strips, too_large
 
 # Pillow's other readers start programs (EPS), fetch tiles or read formats no archive uses.
 FORMATS = ("PNG", "JPEG", "JPEG2000", "TIFF", "BMP", "GIF", "WEBP", "PPM")
-DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")
-PHOTOMETRIC_TAG, WHITE_IS_ZERO = 262, 0
 TILE_SIDES_TAGS = (322, 323)
-PIXELS_AT_ONCE = 2_000_000
 _QUIET = Quiet("pydicom")
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -42,11 +39,11 @@ TURNS = {
 def read_image(path: Path | str) -> Image.Image:
     """Read an image as 8-bit RGB, whatever the file holds.
 
-    Grayscale deeper than 8 bits (16-bit and 32-bit integers, floats) is scaled linearly so that
-    the file's own smallest value becomes 0 and its largest 255; 12-bit radiographs kept in 16-bit
-    files therefore do not turn black. A constant picture becomes black. Transparency is composited
-    on black, the EXIF orientation is applied, other metadata are skipped unread, and of several
-    frames the first is read. DICOM is read as `read_dicom` tells.
+    Gray and colours deeper than 8 bits (16-bit and 32-bit integers, floats) are scaled linearly so
+    that the file's own smallest value becomes 0 and its largest 255; 12-bit radiographs kept in
+    16-bit files therefore do not turn black. A constant picture becomes black. Transparency is
+    composited on black, the EXIF orientation is applied, other metadata are skipped unread, and of
+    several frames the first is read. DICOM is read as `read_dicom` tells.
 
     Raises:
         InputError: the file is missing, no regular file, truncated, not an image, larger than
@@ -144,7 +141,7 @@ def _decode(path: Path | str, data: bytes) -> Image.Image:
         check_size(path, *image.size)
         if image.format == "TIFF":
             _check_tiles(image)
-        rgb = _to_rgb(image)
+        rgb = scale_deep(path, image, data) if is_deep(image, data) else _to_rgb(image)
     return rgb.transpose(TURNS[orientation]) if orientation in TURNS else rgb
 
 
@@ -155,45 +152,11 @@ def _check_tiles(image: Image.Image) -> None:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode in DEEP_MODES:
-        return _scale_to_8_bits(image)
     if not image.has_transparency_data:
         return image.convert("RGB")
     rgb = Image.new("RGB", image.size)
-    for top, piece in _pieces(image):
-        piece = piece.convert("RGBA")
+    for top, bottom in strips(*image.size):
+        piece = image.crop((0, top, image.width, bottom)).convert("RGBA")
         black = Image.new("RGBA", piece.size, (0, 0, 0, 255))
         rgb.paste(Image.alpha_composite(black, piece).convert("RGB"), (0, top))
     return rgb
-
-
-def _scale_to_8_bits(image: Image.Image) -> Image.Image:
-    transparent = image.info.get("transparency")
-    ranges = []
-    for _, piece in _pieces(image):
-        values = np.asarray(piece)
-        if transparent is not None:
-            values = values[values != transparent]
-        if values.size:
-            ranges.append((values.min(), values.max()))
-    smallest, largest = (np.min(ranges), np.max(ranges)) if ranges else (0, 0)
-    if not np.isfinite([smallest, largest]).all():
-        raise ValueError("it holds values that are not finite")
-    # Pillow itself inverts white-is-zero TIFFs of up to 8 bits, but not of 16.
-    inverted = image.format == "TIFF" and image.tag_v2.get(PHOTOMETRIC_TAG) == WHITE_IS_ZERO
-    black, white = (largest, smallest) if inverted else (smallest, largest)
-    rgb = Image.new("RGB", image.size)
-    for top, piece in _pieces(image):
-        values = np.asarray(piece)
-        scaled = to_8_bits(values, black, white)
-        if transparent is not None:
-            scaled[values == transparent] = 0
-        rgb.paste(Image.fromarray(scaled).convert("RGB"), (0, top))
-    return rgb
-
-
-def _pieces(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
-    """The picture in strips, each with its top row: what is made of them would not fit at once."""
-    rows = max(1, PIXELS_AT_ONCE // image.width)
-    for top in range(0, image.height, rows):
-        yield top, image.crop((0, top, image.width, min(top + rows, image.height)))

@@ -1,5 +1,6 @@
 """How large a picture may be, and how gray values become 8 bits: the same for every format."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ MAX_BYTES = 256 * 2**20
 MIN_SIDE = 8
 # The longest of 3,516 radiographs of ROCOv2 is 2.7 times as long as wide; a whole spine, about 4.
 MAX_ASPECT = 20
+_PIXELS_AT_ONCE = 1_000_000
 
 
 def check_size(path: Path | str, width: int, height: int) -> None:
@@ -40,6 +42,13 @@ def too_large(path: Path | str, size: str, most: int) -> InputError:
     return InputError(
         f"{path} has {size}, more than the {most:,} allowed: scale it down or leave it out"
     )
+
+
+def strips(width: int, height: int) -> Iterator[tuple[int, int]]:
+    """The first row of each strip, and the one behind its last: a whole picture may not fit."""
+    rows = max(1, _PIXELS_AT_ONCE // width)
+    for top in range(0, height, rows):
+        yield top, min(top + rows, height)
 
 
 def to_8_bits(values: np.ndarray, black: float, white: float) -> np.ndarray:
