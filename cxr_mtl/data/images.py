@@ -19,6 +19,7 @@ from cxr_mtl.data.deep_pictures import is_deep, scale_deep
 from cxr_mtl.data.dicom import SUFFIXES, is_dicom, read_dicom
 from cxr_mtl.data.foreign_files import HEAD, what_it_is
 from cxr_mtl.data.picture_metadata import without_metadata
+from cxr_mtl.data.picture_pages import check_frames, check_pages
 from cxr_mtl.data.picture_sizes import MAX_BYTES, MAX_PIXELS, check_size, strips, too_large
 
 # Pillow's other readers start programs (EPS), fetch tiles or read formats no archive uses.
@@ -42,13 +43,14 @@ def read_image(path: Path | str) -> Image.Image:
     Gray and colours deeper than 8 bits (16-bit and 32-bit integers, floats) are scaled linearly so
     that the file's own smallest value becomes 0 and its largest 255; 12-bit radiographs kept in
     16-bit files therefore do not turn black. A constant picture becomes black. Transparency is
-    composited on black, the EXIF orientation is applied, other metadata are skipped unread, and of
-    several frames the first is read. DICOM is read as `read_dicom` tells.
+    composited on black, the EXIF orientation is applied, and other metadata are skipped unread,
+    such as the previews of a phone's JPEG. DICOM is read as `read_dicom` tells.
 
     Raises:
-        InputError: the file is missing, no regular file, truncated, not an image, larger than
-            `MAX_PIXELS` or `MAX_BYTES`, narrower than `MIN_SIDE` pixels or more than `MAX_ASPECT`
-            times as long as wide.
+        InputError: the file is missing, no regular file, truncated, not an image, of several pages
+            or frames, of colours whose bits cannot all be had, larger than `MAX_PIXELS` or
+            `MAX_BYTES`, narrower than `MIN_SIDE` pixels or more than `MAX_ASPECT` times as long as
+            wide.
     """
     check_regular_file(path, "image")
     try:
@@ -129,6 +131,7 @@ def _content(path: Path | str) -> bytes:
 def _decode(path: Path | str, data: bytes) -> Image.Image:
     if is_dicom(data):
         return read_dicom(path, data)
+    check_pages(path, data)
     data, orientation = without_metadata(data)
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
@@ -141,6 +144,7 @@ def _decode(path: Path | str, data: bytes) -> Image.Image:
         check_size(path, *image.size)
         if image.format == "TIFF":
             _check_tiles(image)
+        check_frames(path, image, data)
         rgb = scale_deep(path, image, data) if is_deep(image, data) else _to_rgb(image)
     return rgb.transpose(TURNS[orientation]) if orientation in TURNS else rgb
 

@@ -8,13 +8,17 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator
+from typing import NamedTuple
 
 MAX_PARTS = 200_000
 """More parts than any picture file has; walking through them takes a fraction of a second."""
 MAX_SCANS = 100
 """Scans of one JPEG: encoders write about ten, and each costs a pass over the whole picture."""
 
-_PNG, _PNG_END = b"\x89PNG\r\n\x1a\n", b"\0\0\0\0IEND\xaeB`\x82"
+PNG = b"\x89PNG\r\n\x1a\n"
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 _PNG_PIXELS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT"}
 _WEBP_PIXELS = {b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF"}
 _WEBP_FLAGS = 0x12  # of VP8X: alpha and animation; the others announce metadata
@@ -44,13 +48,13 @@ def without_metadata(data: bytes) -> tuple[bytes, int]:
     Raises:
         ValueError: the parts that hold pixels are damaged.
     """
-    if data.startswith(_PNG):
+    if data.startswith(PNG):
         return _png(data)
     if data.startswith(b"\xff\xd8\xff"):
         return _jpeg(data)
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return _webp(data)
-    if data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+    if data[:4] in TIFF:
         return _tiff(data)
     if re.match(rb"P[1-6f][\s#]", data):
         return _netpbm(data), 1
@@ -58,12 +62,12 @@ def without_metadata(data: bytes) -> tuple[bytes, int]:
 
 
 def _png(data: bytes) -> tuple[bytes, int]:
-    view, kept, exif = memoryview(data), [memoryview(_PNG)], b""
-    for kind, start, end in _png_chunks(data):
+    view, kept, exif = memoryview(data), [memoryview(PNG)], b""
+    for kind, start, end in png_chunks(data):
         if kind in _PNG_PIXELS:
             if end > len(data):
                 raise ValueError(f"it is truncated within its chunk {kind.decode()}")
-            if zlib.crc32(view[start + 4 : end - 4]) != _number(data, end - 4, ">I"):
+            if zlib.crc32(view[start + 4 : end - 4]) != number_at(data, end - 4, ">I"):
                 raise ValueError(f"the checksum of its chunk {kind.decode()} is wrong")
             kept.append(view[start:end])
         elif kind == b"eXIf":
@@ -73,10 +77,11 @@ def _png(data: bytes) -> tuple[bytes, int]:
     return b"".join([*kept, _PNG_END]), _orientation(exif)
 
 
-def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    start = len(_PNG)
+def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """The kind of each chunk of a PNG, where it starts, and where it says that it ends."""
+    start = len(PNG)
     for _ in range(MAX_PARTS):
-        length, kind = _number(data, start, ">I"), data[start + 4 : start + 8]
+        length, kind = number_at(data, start, ">I"), data[start + 4 : start + 8]
         if len(kind) < 4 or not kind.isalpha() or kind == b"IEND":
             return
         end = start + 12 + length
@@ -100,7 +105,7 @@ def _jpeg(data: bytes) -> tuple[bytes, int]:
             if data.count(b"\xff\xda", start, end if end > 0 else len(data)) >= MAX_SCANS:
                 raise ValueError(f"it has more than {MAX_SCANS} scans")
             return b"".join([*kept, view[start - 2 :]]), _orientation(exif)
-        length = _number(data, start, ">H")
+        length = number_at(data, start, ">H")
         if length < 2:
             raise ValueError("one of its segments has no length")
         at = start + length
@@ -117,9 +122,9 @@ def _jpeg(data: bytes) -> tuple[bytes, int]:
 
 def _webp(data: bytes) -> tuple[bytes, int]:
     kept, exif, start = [b"WEBP"], b"", 12
-    whole = min(len(data), 8 + _number(data, 4, "<I"))
+    whole = min(len(data), 8 + number_at(data, 4, "<I"))
     for _ in range(MAX_PARTS):
-        kind, length = data[start : start + 4], _number(data, start + 4, "<I")
+        kind, length = data[start : start + 4], number_at(data, start + 4, "<I")
         body = data[start + 8 : min(start + 8 + length, whole)]
         start += 8 + length + length % 2
         if kind == b"VP8X":
@@ -135,7 +140,7 @@ def _webp(data: bytes) -> tuple[bytes, int]:
 
 
 def _tiff(data: bytes) -> tuple[bytes, int]:
-    at, count, next_directory, entries = _directory(data)
+    at, _, count, link, entries = directory(data)
     kept: dict[int, bytes] = {}
     for tag, entry in entries:
         if tag in _TIFF_PIXELS:
@@ -143,7 +148,7 @@ def _tiff(data: bytes) -> tuple[bytes, int]:
     order = _order(data)
     # The directory of one picture, so that no further one is looked for.
     new = b"".join([struct.pack(order + count, len(kept)), *kept.values()])
-    new += struct.pack(order + next_directory, 0)
+    new += struct.pack(order + link, 0)
     view = memoryview(data)
     return b"".join([view[:at], new, view[at + len(new) :]]), _orientation(data)
 
@@ -177,32 +182,58 @@ def _netpbm(data: bytes) -> bytes:
 def _orientation(exif: bytes) -> int:
     """The orientation, 1 to 8, that the bytes of an EXIF block or a TIFF name; 1 if unreadable."""
     exif = exif.removeprefix(_EXIF)
-    for tag, entry in _directory(exif)[3]:
+    for tag, entry in directory(exif).entries:
         if tag == _ORIENTATION:
-            kind = {1: "B", 3: "H", 4: "I"}.get(_number(entry, 2, _order(exif) + "H"))
-            place = 12 if len(entry) == 20 else 8
-            value = _number(entry, place, _order(exif) + kind) if kind else 1
+            value = number_in(exif, entry)
             return value if 1 <= value <= 8 else 1
     return 1
 
 
-def _directory(data: bytes) -> tuple[int, str, str, list[tuple[int, bytes]]]:
-    """Where a TIFF's first directory begins, the formats of its count and link, and its entries."""
+class Directory(NamedTuple):
+    """A directory of a TIFF, from `start` to `end`, behind which the place of the next one stands.
+
+    `count` and `link` are the layouts of the number of entries and of such a place; the entries
+    are listed by their tag, without those beyond the end of the file.
+    """
+
+    start: int
+    end: int
+    count: str
+    link: str
+    entries: list[tuple[int, bytes]]
+
+
+def directory(data: bytes, start: int | None = None) -> Directory:
+    """The first directory of a TIFF, or the one at an offset."""
     order = _order(data)
-    big = _number(data, 2, order + "H") == 43
+    big = number_at(data, 2, order + "H") == 43
     count, link, size = ("Q", "Q", 20) if big else ("H", "I", 12)
-    at = _number(data, 8 if big else 4, order + link)
-    first = at + struct.calcsize("=" + count)
-    ends = range(first + size, min(len(data), first + size * _number(data, at, order + count)) + 1)
-    entries = [data[end - size : end] for end in ends[: MAX_PARTS * size : size]]
-    return at, count, link, [(_number(entry, 0, order + "H"), entry) for entry in entries]
+    if start is None:
+        start = number_at(data, 8 if big else 4, order + link)
+    first = start + struct.calcsize("=" + count)
+    end = first + size * number_at(data, start, order + count)
+    ends = range(first + size, min(len(data), end) + 1)
+    entries = [data[at - size : at] for at in ends[: MAX_PARTS * size : size]]
+    listed = [(number_at(entry, 0, order + "H"), entry) for entry in entries]
+    return Directory(start, end, count, link, listed)
+
+
+def next_directory(data: bytes, before: Directory) -> int:
+    """Where the directory behind another one is; 0 if there is none."""
+    return number_at(data, before.end, _order(data) + before.link)
+
+
+def number_in(data: bytes, entry: bytes) -> int:
+    """The whole number in an entry of a TIFF's directory; 0 if there is none."""
+    kind = {1: "B", 3: "H", 4: "I"}.get(number_at(entry, 2, _order(data) + "H"))
+    return number_at(entry, 12 if len(entry) == 20 else 8, _order(data) + kind) if kind else 0
 
 
 def _order(data: bytes) -> str:
     return "<" if data[:2] == b"II" else ">"
 
 
-def _number(data: bytes, at: int, layout: str) -> int:
+def number_at(data: bytes, at: int, layout: str) -> int:
     """The number of that `struct` layout at an offset; 0 beyond the end."""
     size = struct.calcsize(layout)
     return struct.unpack_from(layout, data, at)[0] if at + size <= len(data) else 0

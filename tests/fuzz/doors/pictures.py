@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tifffile
 from door import Door
 from hostile import seeds
 from hypothesis import strategies as st
@@ -28,6 +29,9 @@ WRITTEN: dict[Kind, dict[str, Any]] = {
     ("PNG", "LA"): {},
     ("PNG", "RGBA"): {},
     ("PNG", "I;16"): {},
+    ("PNG", "LA;16"): {},
+    ("PNG", "RGB;16"): {},
+    ("PNG", "RGBA;16"): {},
     ("JPEG", "L"): {},
     ("JPEG", "RGB"): {"progressive": True},
     ("JPEG", "CMYK"): {},
@@ -38,19 +42,28 @@ WRITTEN: dict[Kind, dict[str, Any]] = {
     ("TIFF", "1"): {"compression": "group4"},
     ("TIFF", "RGB"): {"compression": "tiff_lzw"},
     ("TIFF", "I;16"): {"compression": "tiff_adobe_deflate"},
+    ("TIFF", "RGB;16"): {"compression": "zlib"},
+    ("TIFF", "RGBA;16"): {},
     ("TIFF", "F"): {},
     ("TIFF", "CMYK"): {"compression": "packbits"},
     ("BMP", "L"): {},
     ("BMP", "RGB"): {},
+    ("TIFF", "several L"): {"compression": "packbits"},
     ("GIF", "P"): {},
+    ("GIF", "several P"): {},
     ("WEBP", "RGB"): {},
     ("WEBP", "RGBA"): {"lossless": True},
     ("PPM", "L"): {},
     ("PPM", "RGB"): {},
     ("PPM", "I;16"): {},
+    ("PPM", "RGB;16"): {},
     ("PPM", "1"): {},
 }
 """The pictures that are damaged, and how they are written."""
+
+SEVERAL = "several "
+DEEP = {"LA;16": (4, 2), "RGB;16": (2, 3), "RGBA;16": (6, 4)}
+"""What a PNG calls colours of 16 bits, and the number of their bands."""
 
 SIZE = (12, 9)
 
@@ -67,14 +80,35 @@ def drawn(mode: str) -> Image.Image:
 
 @cache
 def whole(kind: Kind) -> bytes:
-    """The bytes of an undamaged picture."""
+    """The bytes of an undamaged picture, or of several in one file."""
+    name, mode = kind
+    if mode in DEEP:
+        return _deep(kind)
     file = io.BytesIO()
     options = WRITTEN[kind]
-    picture = drawn(kind[1])
-    if kind[0] in ("GIF", "TIFF") and kind[1] in ("P", "L"):
-        options = options | {"save_all": True, "append_images": [picture]}
-    picture.save(file, kind[0], **options)
+    picture = drawn(mode.removeprefix(SEVERAL))
+    if mode.startswith(SEVERAL):
+        options = options | {"save_all": True, "append_images": [picture.rotate(180)]}
+    picture.save(file, name, **options)
     return file.getvalue()
+
+
+def _deep(kind: Kind) -> bytes:
+    """A picture of 16 bits a sample, of the kinds that Pillow does not write."""
+    name, mode = kind
+    colour, bands = DEEP[mode]
+    width, height = SIZE
+    samples = np.random.default_rng(0).integers(0, 4096, (height, width, bands)).astype(">u2")
+    if name == "PPM":
+        return b"P6 %d %d 65535\n" % SIZE + samples.tobytes()
+    if name == "TIFF":
+        file = io.BytesIO()
+        tifffile.imwrite(file, samples, photometric="rgb", **WRITTEN[kind])
+        return file.getvalue()
+    head = struct.pack(">IIBBBBB", width, height, 16, colour, 0, 0, 0)
+    pixels = zlib.compress(b"".join(b"\0" + row.tobytes() for row in samples))
+    chunks = [(b"IHDR", head), (b"IDAT", pixels), (b"IEND", b"")]
+    return _joined(chunks, random.Random(0), 0.0)
 
 
 def damaged(kind: Kind, seed: int | None) -> bytes:
@@ -199,6 +233,7 @@ def _check(path: Path, value: tuple[Kind, int | None], picture: Image.Image) -> 
         size = header.size
     assert picture.size in (size, size[::-1])  # Exif may turn it
     kind, seed = value
+    assert seed is not None or not kind[1].startswith(SEVERAL)
     if seed is None and kind[1] in ("L", "RGB") and kind[0] in ("PNG", "TIFF", "BMP", "PPM"):
         assert np.array_equal(np.asarray(picture), np.asarray(drawn(kind[1]).convert("RGB")))
 
