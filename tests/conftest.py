@@ -2,13 +2,14 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from dicom_files import dicom_bytes
 from hypothesis import settings
 from PIL import Image
 from untrained import REPORTS, write_untrained_model
@@ -73,3 +74,20 @@ def read_only_folder() -> Iterator[Path]:
             if is_root:
                 os.seteuid(0)
             folder.chmod(0o755)
+
+
+@pytest.fixture(scope="session")
+def dicom() -> Callable[..., bytes]:
+    """A writer of DICOM files, as small as they may be."""
+    return dicom_bytes
+
+
+@pytest.fixture
+def as_dicom(studies, dicom, tmp_path) -> pd.DataFrame:
+    """The studies, their pictures kept as DICOM."""
+    kept = studies.copy()
+    for row, image in enumerate(studies["image"]):
+        path = tmp_path / f"{row}.dcm"
+        path.write_bytes(dicom(np.asarray(Image.open(image))))
+        kept.loc[row, ["image", "image_sha256"]] = [str(path), sha256_of_file(path)]
+    return kept

@@ -68,6 +68,12 @@ def test_hits_are_the_nearest_fused_vectors_with_their_studies(finished, studies
     assert scores == sorted(scores, reverse=True)
 
 
+def test_dicom_has_the_hits_and_scores_of_its_png(finished, studies, as_dicom):
+    for row in (0, 7):
+        hits = [query_run(finished[0], image=table["image"][row]) for table in (studies, as_dicom)]
+        assert hits[0] == hits[1]
+
+
 def test_k_hits_come_back_and_are_plain_json(finished):
     hits = query_run(finished[0], text="Pleural effusion.", k=3)
     assert json.loads(json.dumps(hits)) == hits

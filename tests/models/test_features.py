@@ -113,3 +113,13 @@ def test_too_little_memory_is_said_before_the_work(
     with pytest.raises(InputError, match=r"needs about 0\.0 GB of memory and 0\.0 GB are free"):
         compute_features(backbone, studies, 1, tmp_path)
     assert computed == {"images": [1], "texts": [1]}
+
+
+def test_dicom_gives_the_features_and_embeddings_of_its_png(backbone, studies, as_dicom, tmp_path):
+    features = [
+        compute_features(backbone, table, 1, tmp_path / name)
+        for name, table in (("png", studies), ("dicom", as_dicom))
+    ]
+    assert torch.equal(*[each.images.tokens for each in features])
+    for ours, theirs in zip(embed(backbone, as_dicom), embed(backbone, studies), strict=True):
+        np.testing.assert_array_equal(ours, theirs)

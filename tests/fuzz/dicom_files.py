@@ -1,10 +1,8 @@
 """A writer of DICOM files, as small as they may be."""
 
 import io
-from collections.abc import Callable
 
 import numpy as np
-import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
@@ -44,8 +42,3 @@ def dicom_bytes(pixels: np.ndarray, syntax: str = ExplicitVRLittleEndian, **elem
         enforce_file_format=False,
     )
     return bytes(128) + b"DICM" + file.getvalue().removeprefix(bytes(128) + b"DICM")
-
-
-@pytest.fixture(scope="session")
-def dicom() -> Callable[..., bytes]:
-    return dicom_bytes
