@@ -44,6 +44,10 @@ SECRET = "secret"
 """Name of a file beside a door's own folder, which nothing that a folder says may open."""
 
 
+BESIDE = "open beside"
+"""What a door may do whose files name others anywhere on the user's disk."""
+
+
 class Watch:
     """Listens to the audit events of this process; once begun it cannot be taken away."""
 
@@ -81,7 +85,7 @@ class Watch:
             return
         if flags & _WRITES:
             self._changed("open for writing", path)
-        elif os.path.basename(os.fsdecode(path)) == SECRET:
+        elif os.path.basename(os.fsdecode(path)) == SECRET and BESIDE not in self._may:
             self._note(f"opened {os.fsdecode(path)}")
 
     def _changed(self, event: str, path: Any) -> None:

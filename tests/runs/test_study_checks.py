@@ -82,7 +82,7 @@ def test_a_map_of_few_studies_asks_for_more_of_them_not_for_another_perplexity(r
 def test_chexberts_labels_are_checked_against_the_test_studies(run, tmp_path):
     table = pd.DataFrame({"study": ["test0"], **dict.fromkeys(OBSERVATIONS, "1.0")})
     table.to_csv(tmp_path / "labeled.csv", index=False)
-    with pytest.raises(InputError, match=r"lacks 29 of 30 studies \(the first is test1\)"):
+    with pytest.raises(InputError, match=r"lacks 29 of 30 studies \(the first is 'test1'\)"):
         check(run, chexbert_csv=str(tmp_path / "labeled.csv"))
     check(run, chexbert_csv=None)
 
