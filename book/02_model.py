@@ -109,7 +109,9 @@ sources = {
     name: backbone_source(name, Path(cache_dir), seed, report=print)
     for name in (backbone, general_model)
 }
+watched = source_files(sources.values())
 pretrained = load_backbone(sources[backbone])
+general_key = load_backbone(sources[general_model]).key
 studies = read_table(run / "studies.parquet")
 
 # %% [markdown]
@@ -517,11 +519,15 @@ write_json(
             "source": sources[backbone],
             "key": pretrained.key,
         },
-        "general": {"name": general_model, "source": sources[general_model]},
+        "general": {
+            "name": general_model,
+            "source": sources[general_model],
+            "key": general_key,
+        },
         "blocks": block_count(pretrained.model),
     },
 )
-watch(run, "02_model", source_files(sources.values()))
+watch(run, "02_model", watched)
 run.write_results(
     "02_model",
     [

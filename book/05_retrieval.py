@@ -44,7 +44,7 @@ from cxr_mtl.evidence import (
     tables,
 )
 from cxr_mtl.figures import LABEL_NAMES, contact_sheet, use_theme
-from cxr_mtl.models import embed, load_backbone, pick_device
+from cxr_mtl.models import embed, load_recorded, pick_device
 from cxr_mtl.retrieval import (
     Index,
     fused_vectors,
@@ -73,15 +73,16 @@ run = open_run(run_dir)
 device = pick_device(device)
 studies = read_table(run / "studies.parquet")
 test = studies[studies["split"] == "test"].reset_index(drop=True)
-models = read_json(run / "models.json")
+record = run / "models.json"
+models = read_json(record)
 base, general = models["fine_tuned_from"], models["general"]
 fine_tuned, _ = load_fine_tuned(
-    run / "fine_tuned", load_backbone(base["source"])
+    run / "fine_tuned", load_recorded(record, "fine_tuned_from")
 )
 loaded = {
     "fine_tuned": fine_tuned,
-    base["name"]: load_backbone(base["source"]),
-    general["name"]: load_backbone(general["source"]),
+    base["name"]: load_recorded(record, "fine_tuned_from"),
+    general["name"]: load_recorded(record, "general"),
 }
 embeddings = {
     name: embed(backbone, test, device) for name, backbone in loaded.items()

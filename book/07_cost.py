@@ -33,7 +33,7 @@ import pandas as pd
 import torch
 from IPython.display import Markdown, display
 
-from cxr_mtl.base import DeviceName, Precision, read_json, read_table
+from cxr_mtl.base import DeviceName, Precision, read_table
 from cxr_mtl.bench import (
     cost_growth,
     costs,
@@ -43,7 +43,7 @@ from cxr_mtl.bench import (
     rounding,
 )
 from cxr_mtl.figures import use_theme
-from cxr_mtl.models import compute_features, load_backbone, pick_device
+from cxr_mtl.models import compute_features, load_recorded, pick_device
 from cxr_mtl.runs import check_parameters, open_run
 from cxr_mtl.training import TrainingConfig, load_fine_tuned
 
@@ -239,8 +239,8 @@ print(
 run = open_run(run_dir)
 device = pick_device(device)
 studies = read_table(run / "studies.parquet")
-source = read_json(run / "models.json")["fine_tuned_from"]["source"]
-base = load_backbone(source)
+record = run / "models.json"
+base = load_recorded(record, "fine_tuned_from")
 features = compute_features(
     base,
     studies,
@@ -294,7 +294,7 @@ costs.step_table(paths, len(rows))
 # on them, here with one unfrozen block and without dropout, whose random numbers would differ.
 
 # %%
-base_again = load_backbone(source).model.to(device)
+base_again = load_recorded(record, "fine_tuned_from").model.to(device)
 differences = exactness.path_differences(
     base_again, batch.first(exact_pairs), exact_steps, device
 )
@@ -322,7 +322,9 @@ pd.Series(differences, name="largest relative difference").map(
 
 # %%
 test = studies[studies["split"] == "test"].reset_index(drop=True)
-fine_tuned, _ = load_fine_tuned(run / "fine_tuned", load_backbone(source))
+fine_tuned, _ = load_fine_tuned(
+    run / "fine_tuned", load_recorded(record, "fine_tuned_from")
+)
 embeddings = rounding.embeddings_by_path(
     base, fine_tuned, test, setting, Path(cache_dir)
 )

@@ -70,7 +70,7 @@ from cxr_mtl.explorer import (
     text_tower_onnx,
     write_bundle,
 )
-from cxr_mtl.models import load_backbone
+from cxr_mtl.models import load_recorded
 from cxr_mtl.retrieval import normalised, stored_embeddings
 from cxr_mtl.runs import check_parameters, open_run
 from cxr_mtl.training import load_fine_tuned
@@ -88,8 +88,8 @@ check_parameters(globals())
 run = open_run(run_dir)
 studies = read_table(run / "studies.parquet")
 test = studies[studies["split"] == "test"].reset_index(drop=True)
-about = read_json(run / "models.json")
-base = about["fine_tuned_from"]
+record = run / "models.json"
+about = read_json(record)
 maps = read_table(run / "tsne.parquet")
 embeddings = stored_embeddings(run / "embeddings", about)
 models = [
@@ -106,7 +106,7 @@ models = [
 
 # %%
 backbone, _ = load_fine_tuned(
-    run / "fine_tuned", load_backbone(base["source"])
+    run / "fine_tuned", load_recorded(record, "fine_tuned_from")
 )
 reason = text_tower_onnx.obstacle(backbone)
 tower = None if reason else text_tower_onnx.export_text_tower(backbone)

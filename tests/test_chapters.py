@@ -81,6 +81,15 @@ def test_what_a_chapter_says_it_needs_and_leaves_is_what_its_code_names(chapters
         assert used - private.get(name, set()) == files, name
 
 
+def test_models_are_loaded_by_their_source_only_where_they_are_recorded(chapters):
+    """All later chapters take the models that 02 found, and are stale when it finds others."""
+    exercises = {stage.name: stage for stage in read_exercises(BOOK)}
+    for name, stage in {**chapters, **exercises}.items():
+        code = "\n".join(code_cells(stage.notebook))
+        assert ("load_backbone(" in code) == (name == "02_model"), name
+        assert "load_recorded(" not in code or "models.json" in stage.needs, name
+
+
 def test_every_code_cell_is_plain_python(chapters):
     for chapter in chapters.values():
         cells = code_cells(chapter.notebook)

@@ -26,11 +26,11 @@ from timm.models.vision_transformer import VisionTransformer
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from cxr_mtl.base import find_record, read_json, read_table
+from cxr_mtl.base import find_record, read_table
 from cxr_mtl.bench import block_multiply_adds
 from cxr_mtl.models import (
     features,
-    load_backbone,
+    load_recorded,
     single_query,
     token_layout,
 )
@@ -56,9 +56,7 @@ run_dir: str = "runs/demo"  # folder of this run
 # %%
 check_parameters(globals())
 run = open_run(run_dir)
-backbone = load_backbone(
-    read_json(run / "models.json")["fine_tuned_from"]["source"]
-)
+backbone = load_recorded(run / "models.json", "fine_tuned_from")
 texts = list(read_table(run / "studies.parquet")["text"])
 ids, lengths = features.tokenise(backbone, texts)
 context = ids.shape[1]

@@ -31,7 +31,7 @@ from sklearn.naive_bayes import BernoulliNB
 
 from cxr_mtl.base import find_record, read_json, read_table
 from cxr_mtl.classifier import evaluation, logits_of
-from cxr_mtl.models import load_backbone
+from cxr_mtl.models import load_recorded
 from cxr_mtl.retrieval import stored_embeddings
 from cxr_mtl.runs import check_parameters, open_run
 from cxr_mtl.training import load_fine_tuned
@@ -50,7 +50,7 @@ studies = read_table(run / "studies.parquet")
 test = studies[studies["split"] == "test"].reset_index(drop=True)
 labels = test["label"].to_numpy()
 models = read_json(run / "models.json")
-backbone = load_backbone(models["fine_tuned_from"]["source"])
+backbone = load_recorded(run / "models.json", "fine_tuned_from")
 _, head = load_fine_tuned(run / "fine_tuned", backbone)
 V, T = stored_embeddings(run / "embeddings", models)["fine_tuned"]
 logits = logits_of(head, V, T)

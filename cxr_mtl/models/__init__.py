@@ -9,7 +9,7 @@ The head takes the mean of an image and a report embedding and tells how abnorma
 torch.Size([3])
 """
 
-from cxr_mtl.models.backbones import FusionHead, load_backbone, source_files
+from cxr_mtl.models.backbones import FusionHead, load_backbone, load_recorded, source_files
 from cxr_mtl.models.features import compute_features, embed, embed_texts, pick_device
 from cxr_mtl.models.last_layer import LastLayer, block_count, freeze
 from cxr_mtl.models.reading import count_reports, reading_records, reading_table
@@ -25,6 +25,7 @@ __all__ = [
     "embed_texts",
     "freeze",
     "load_backbone",
+    "load_recorded",
     "load_tokenizer",
     "pick_device",
     "reading_records",

@@ -4,15 +4,16 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import open_clip
 import torch
 from PIL import Image
+from pydantic import BaseModel
 from torch import Tensor, nn
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.base.files import read_json, user_path
+from cxr_mtl.base.files import read_json, read_json_as, user_path
 from cxr_mtl.base.fingerprints import FileState, folder_states
 from cxr_mtl.models import demo_architecture  # noqa: F401  (registers the demo's image tower with timm)
 from cxr_mtl.models.hub import hub_model
@@ -27,6 +28,7 @@ from cxr_mtl.models.model_keys import model_key
 from cxr_mtl.models.weights_file import check_weights, load_weights
 
 HUB, LOCAL = "hf-hub:", "local-dir:"
+_RECORD_AGAIN = "run 02_model again"
 
 HUB_NAMES = {
     "biomedclip": "hf-hub:microsoft/BiomedCLIP-PubMedBERT_256-vit_base_patch16_224",
@@ -101,6 +103,36 @@ def load_backbone(source: str) -> Backbone:
     model.eval()
     key = model_key(model, read_json(config)["model_cfg"], tokenize)
     return Backbone(source, model, preprocess, tokenize, key)
+
+
+class _Recorded(BaseModel):
+    source: str
+    key: str
+
+
+class _Models(BaseModel):
+    """What is relied on in a run's `models.json`."""
+
+    fine_tuned_from: _Recorded
+    general: _Recorded
+
+
+def load_recorded(record: Path, role: Literal["fine_tuned_from", "general"]) -> Backbone:
+    """Load a model that chapter 2 recorded in a run's `models.json`, the same as it was then.
+
+    Raises:
+        InputError: as in `load_backbone`, the record is missing or damaged, or another model lies
+            at the place that it names.
+    """
+    recorded: _Recorded = getattr(read_json_as(_Models, record, _RECORD_AGAIN), role)
+    backbone = load_backbone(recorded.source)
+    if backbone.key != recorded.key:
+        raise InputError(
+            f"{backbone.source} is another model (key {backbone.key}) than {record} names (key "
+            f"{recorded.key}): put that one back, or {_RECORD_AGAIN}, with --force where it counts "
+            "as fresh"
+        )
+    return backbone
 
 
 def open_clip_name(source: str) -> tuple[str, dict[str, Any]]:

@@ -25,7 +25,7 @@ Vectors = NDArray[np.float32]
 
 FORMAT = 1
 CONTENT = ("index.faiss", "metadata.parquet")
-_AGAIN = "build the index again"
+_AGAIN = "run chapter 05_retrieval again"
 _FLAT_IP = b"IxFI"
 _HEADER = "<4siqqq?iQ"
 """Of an IndexFlatIP as FAISS writes it: kind, dimension, vectors, two constants, whether it is
@@ -201,8 +201,7 @@ class Index:
         card = read_card(folder)
         if card.model_key != model_key:
             raise InputError(
-                f"{folder} was built by the model {card.model_key}, not by {model_key}: build the "
-                "index again with this model"
+                f"{folder} was built by the model {card.model_key}, not by {model_key}: {_AGAIN}"
             )
         for name in CONTENT:
             _check_sum(inside(folder, name), card.sha256.get(name))
@@ -279,11 +278,9 @@ def read_card(folder: Path | str) -> Card:
 
 def _check_sum(path: Path, expected: str | None) -> None:
     if not path.is_file():
-        raise InputError(f"{path} is missing: build the index again")
+        raise InputError(f"{path} is missing: {_AGAIN}")
     if sha256_of_file(path) != expected:
-        raise InputError(
-            f"{path} is damaged, its SHA-256 is not the one in index.json: build the index again"
-        )
+        raise InputError(f"{path} is damaged, its SHA-256 is not the one in index.json: {_AGAIN}")
 
 
 def _read_flat(path: Path, count: int, dimension: int) -> faiss.IndexFlatIP:

@@ -80,6 +80,11 @@ def load_fine_tuned(folder: Path, backbone: Backbone) -> tuple[Backbone, FusionH
     """
     about = read_fine_tuned(folder)
     file = inside(folder, WEIGHTS)
+    if about.backbone_key != backbone.key and about.source == backbone.source:
+        raise InputError(
+            f"{backbone.source} is another model (key {backbone.key}) than the one that {folder} "
+            f"was fine-tuned from (key {about.backbone_key}): put that one back, or {_AGAIN}"
+        )
     if about.backbone_key != backbone.key:
         raise InputError(
             f"{folder} was fine-tuned from {about.source} (key {about.backbone_key}), not "

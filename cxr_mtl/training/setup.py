@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import BaseModel
 from torch import Tensor
 
-from cxr_mtl.base.files import read_json_as, read_table
-from cxr_mtl.models.backbones import Backbone, load_backbone
+from cxr_mtl.base.files import read_table
+from cxr_mtl.models.backbones import Backbone, load_recorded
 from cxr_mtl.models.features import Features, Precision, compute_features, pick_device
 from cxr_mtl.models.last_layer import LastLayer, freeze
 from cxr_mtl.training.trainer import Trained, TrainingConfig, train
@@ -67,16 +66,6 @@ class TrainingSetup:
         )
 
 
-class _Model(BaseModel):
-    source: str
-
-
-class _Models(BaseModel):
-    """What is relied on in a run's `models.json`."""
-
-    fine_tuned_from: _Model
-
-
 def prepare_training(
     run: Path, cache: Path, unfrozen_blocks: int, precision: Precision, device: str
 ) -> TrainingSetup:
@@ -89,12 +78,12 @@ def prepare_training(
         device: auto, cpu or cuda.
 
     Raises:
-        InputError: a file is missing or damaged, or the backbone's towers are not known.
+        InputError: a file is missing or damaged, the backbone is not the recorded one, or its
+            towers are not known.
     """
     device = pick_device(device)
     studies = read_table(run / "studies.parquet")
-    models = read_json_as(_Models, run / "models.json")
-    backbone = load_backbone(models.fine_tuned_from.source)
+    backbone = load_recorded(run / "models.json", "fine_tuned_from")
     features = compute_features(
         backbone, studies, unfrozen_blocks, cache, precision=precision, device=device
     )

@@ -145,11 +145,11 @@ def test_a_run_without_a_model_or_with_another_ones_index_says_what_to_do(
         query_run(run, text="effusion")
     run.path.mkdir()
     (run / "fine_tuned").symlink_to(finished[0] / "fine_tuned")
-    with pytest.raises(InputError, match=r"index\.json is missing: build the index again"):
+    with pytest.raises(InputError, match=r"index\.json is missing: run chapter 05_retrieval again"):
         query_run(run, text="effusion")
     metadata = studies[["study", "image", "label", "text"]]
     Index.build(fused_vectors(*finished[1]), metadata, "another").save(run / "index")
-    with pytest.raises(InputError, match="was built by the model another, not by"):
+    with pytest.raises(InputError, match=r"built by the model another, not by \w+: run chapter 05"):
         query_run(run, text="effusion")
 
 

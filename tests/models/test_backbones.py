@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 from transformers import BertConfig
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.base.files import sha256_of_file
-from cxr_mtl.models.backbones import FusionHead, load_backbone
+from cxr_mtl.base.files import sha256_of_file, write_json
+from cxr_mtl.models.backbones import FusionHead, load_backbone, load_recorded
 from cxr_mtl.models.features import compute_features, embed
 from cxr_mtl.models.last_layer import LastLayer, freeze
 from cxr_mtl.models.model_keys import model_key
@@ -176,6 +176,23 @@ def test_the_key_follows_the_weights(untrained_folder, backbone, tmp_path):
     weights["visual.head.proj.weight"][0, 0] += 1
     save_file(weights, folder / "open_clip_model.safetensors")
     assert load_backbone(f"local-dir:{folder}").key != backbone.key
+
+
+def test_a_recorded_model_is_loaded_only_as_it_was_recorded(untrained_folder, backbone, tmp_path):
+    folder = shutil.copytree(untrained_folder, tmp_path / "general")
+    record, general = tmp_path / "models.json", {"source": f"local-dir:{folder}"}
+    tuned = {"source": backbone.source, "key": backbone.key}
+    write_json(record, {"fine_tuned_from": tuned, "general": general | {"key": backbone.key}})
+    assert load_recorded(record, "general").key == backbone.key
+
+    edited(folder, "config.json", updates(hidden_act="relu"))
+    assert load_recorded(record, "fine_tuned_from").key == backbone.key
+    with pytest.raises(InputError, match=r"models.json names \(.*back, or run 02_model again"):
+        load_recorded(record, "general")
+
+    write_json(record, {"fine_tuned_from": tuned, "general": general})
+    with pytest.raises(InputError, match=r"damaged at general.key .*: run 02_model again"):
+        load_recorded(record, "general")
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,10 @@ def test_saved_weights_give_the_same_embeddings_in_the_plain_open_clip_model(
 def test_another_backbone_is_refused(trained, untrained_folder, tmp_path):
     other = load_backbone(f"local-dir:{untrained_folder}")
     object.__setattr__(other, "key", "another")
-    with pytest.raises(InputError, match="fine-tuned from"):
+    with pytest.raises(InputError, match=r"put that one back, or run the training chapter again"):
+        load_fine_tuned(tmp_path / "fine_tuned", other)
+    object.__setattr__(other, "source", "clip")
+    with pytest.raises(InputError, match=r"fine-tuned from .*: load the backbone it was trained"):
         load_fine_tuned(tmp_path / "fine_tuned", other)
 
 

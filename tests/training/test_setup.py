@@ -12,11 +12,11 @@ from cxr_mtl.training.trainer import TrainingConfig, train
 
 
 @pytest.fixture
-def run(tmp_path, studies, untrained_folder):
+def run(tmp_path, studies, untrained_folder, backbone):
     parts = np.repeat(["train", "validation", "test"], 8)
     write_table(tmp_path / "studies.parquet", studies.assign(split=parts))
-    source = f"local-dir:{untrained_folder}"
-    write_json(tmp_path / "models.json", {"fine_tuned_from": {"source": source}})
+    recorded = {"source": f"local-dir:{untrained_folder}", "key": backbone.key}
+    write_json(tmp_path / "models.json", {"fine_tuned_from": recorded, "general": recorded})
     return tmp_path
 
 
