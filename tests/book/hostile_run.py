@@ -47,11 +47,12 @@ FOLDER = f"films of `aliceprivate` <img src=x onerror={CALL.replace('.', '&perio
 VERSION = f"1 | `x` <svg onload={CALL}> $\\foo$ [a](javascript:{CALL})"
 
 
+SILENT = "a study whose text says nothing"
 RECORDS = [{"metric": text, "model": text, "table": text, "value": text} for text in IDS]
 
 
 def write_pairs(folder: Path) -> Path:
-    """A CSV of 32 pairs with hostile ids and texts, in a folder of a hostile name."""
+    """A CSV of 32 pairs with hostile ids and texts and one without a text, in a hostile folder."""
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
     rows = []
@@ -62,6 +63,7 @@ def write_pairs(folder: Path) -> Path:
         hostile = IDS[number % len(IDS)]
         text = f"Study {number}: cost $5 to $7, $\\foo$, {hostile} The lungs are clear."
         rows.append((f"{number}.png", text, number % 2, f"{hostile} {number}"))
+    rows.append(("0.png", "nan", 0, SILENT))
     path = folder / "pairs.csv"
     pd.DataFrame(rows, columns=["image", "text", "label", "study"]).to_csv(path, index=False)
     return path
@@ -87,7 +89,8 @@ def make_run(pairs: Path, model: Path) -> Run:
         f"general_model=local-dir:{model}",
         "test_per_class=8",
     ]
-    run_chapters("demo", "mine", overrides, ["01"], console=PlainConsole(quiet=True))
+    with open("said.txt", "w", encoding="utf-8") as said:
+        run_chapters("demo", "mine", overrides, ["01"], console=PlainConsole(file=said, width=200))
     run = Run("runs/mine")
     _explore(run, overrides)
     run.write_results("01_data", [*run.results("01_data"), *RECORDS])

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from built_pages import ROOT
 from filelock import FileLock
-from hostile_run import CALL, FOLDER, IDS, make_book, make_run, write_pairs
+from hostile_run import CALL, FOLDER, IDS, SILENT, make_book, make_run, write_pairs
 
 from cxr_mtl.base.terminal import printable
 from cxr_mtl.runs.compare import compare_page, compare_runs
@@ -136,6 +136,19 @@ def test_a_hostile_search_is_harmless(site, watched):
     # A page from disk may not fetch the others for its summaries.
     watched.happened = [what for what in watched.happened if what != "Failed to fetch"]
     is_harmless(watched)
+
+
+def test_what_the_first_chapter_leaves_out_and_does_not_read_is_told_and_kept(site):
+    said = (site / "said.txt").read_text()
+    assert "studies dropped: 1 of 33 (1 x no text); dropped.parquet lists them" in said
+    assert said == printable(said)
+    dropped = pd.read_parquet(site / "runs/mine/dropped.parquet")
+    assert dropped[["study", "reason"]].to_numpy().tolist() == [[SILENT, "no text"]]
+    records = Run(site / "runs/mine").results("01_data")
+    notices = [record["value"] for record in records if record["metric"] == "notice"]
+    assert any(value.startswith("studies dropped: 1 of 33") for value in notices)
+    assert all(" ".join(value.split())[:60] in " ".join(said.split()) for value in notices)
+    assert len({r["model"] for r in records if r["metric"] == "reports_cut"}) >= 1
 
 
 def test_texts_are_shown_as_they_are_written(site, watched):

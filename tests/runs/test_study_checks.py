@@ -1,6 +1,7 @@
 """What chapters ask of the data is asked when there are data, before any of them runs."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -10,9 +11,10 @@ from cxr_mtl.base.files import write_json, write_table
 from cxr_mtl.retrieval.chexbert import OBSERVATIONS
 from cxr_mtl.runs.parameters import read_parameters
 from cxr_mtl.runs.run import Run
-from cxr_mtl.runs.stages import Chapter
+from cxr_mtl.runs.stages import Chapter, read_stages
 from cxr_mtl.runs.study_checks import check_blocks, check_files, check_studies
 
+BOOK = Path(__file__).parents[2] / "book"
 COUNTS = {"train": 10, "validation": 4, "test": 30}
 CHAPTER = Chapter("05_retrieval", None, {}, (), ())
 
@@ -85,6 +87,23 @@ def test_chexberts_labels_are_checked_against_the_test_studies(run, tmp_path):
     with pytest.raises(InputError, match=r"lacks 29 of 30 studies \(the first is 'test1'\)"):
         check(run, chexbert_csv=str(tmp_path / "labeled.csv"))
     check(run, chexbert_csv=None)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda s: s[s["split"] != "train"], "02_model needs at least 4 training studies of each"),
+        (lambda s: s.drop(s.index[-22:]), "05_retrieval needs at least 10 test .* has 8: .* raise"),
+        (lambda s: s.drop(s.index[-10:]), "06_embedding_maps needs at least 21 test .* has 20"),
+        (lambda s: s.assign(label=1), "02_model needs at least 4 .* has 0"),
+    ],
+)
+def test_the_books_chapters_ask_for_what_they_fail_without(run, change, said):
+    stages = [(chapter, {}) for chapter in read_stages(BOOK)]
+    check_studies(stages, run)
+    write_table(run / "studies.parquet", change(pd.read_parquet(run / "studies.parquet")))
+    with pytest.raises(InputError, match=said):
+        check_studies(stages, run)
 
 
 @pytest.mark.parametrize("values", [{"unfrozen_blocks": 4}, {"depths": [0, 4]}])
