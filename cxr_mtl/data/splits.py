@@ -11,6 +11,7 @@ from scipy.sparse.csgraph import connected_components
 from cxr_mtl.base.choices import Duplicates
 from cxr_mtl.base.errors import InputError, check_choice
 from cxr_mtl.base.files import write_beside
+from cxr_mtl.data.exact_choice import exact_choice, largest_sum_below
 
 PARTS = {
     "train": "train",
@@ -163,11 +164,17 @@ def _test_groups(
                 f"only {available} studies are {CLASS_NAMES[c]}, too few for {per_class} test "
                 "studies per class: set test_per_class lower"
             )
-    target = np.full(len(classes), per_class)
-    chosen = _choice_within(sizes, target)
-    # Taking what fits can end one short of a target that other groups would meet.
-    met = (sizes[chosen].sum(axis=0) == target).all()
-    return chosen if met else _exact_choice(sizes, per_class, kept)
+    chosen = exact_choice(sizes, per_class)
+    if chosen is None:
+        possible = largest_sum_below(sizes, per_class)
+        split = "give a split of your own (split_csv)"
+        otherwise = split if PATIENTS in kept else "set duplicates to 'ignore'"
+        raise InputError(
+            f"no {per_class} test studies per class can be drawn without parting "
+            f"{' or '.join(kept)}: "
+            + (f"set test_per_class to {possible}" if possible else otherwise)
+        )
+    return chosen
 
 
 def _choice_within(sizes: np.ndarray, share: np.ndarray) -> np.ndarray:
@@ -178,43 +185,4 @@ def _choice_within(sizes: np.ndarray, share: np.ndarray) -> np.ndarray:
         if size.any() and (size <= left).all():
             chosen[i] = True
             left -= size
-    return chosen
-
-
-def _exact_choice(sizes: np.ndarray, per_class: int, kept: Sequence[str] = (EQUAL,)) -> np.ndarray:
-    """Choose groups that sum to `per_class` in every class, the earliest first; bool [groups].
-
-    A subset sum over the classes together. The sums that groups i, i+1, … can reach are the bits
-    of one integer, a pair (a, b) at a * width + b; twice the room per row keeps b from carrying.
-    """
-    width = 2 * (per_class + 1)
-    weights = np.array([width, 1])[-sizes.shape[1] :]
-    rows = per_class + 1 if sizes.shape[1] == 2 else 1
-    grid = sum(((1 << (per_class + 1)) - 1) << (a * width) for a in range(rows))
-
-    fits = (sizes <= per_class).all(axis=1)
-    steps = [int(step) for step in sizes @ weights]
-    reachable = [1]
-    for step, fit in zip(reversed(steps), reversed(fits), strict=True):
-        later = reachable[-1]
-        reachable.append(later | (later << step & grid) if fit else later)
-    everything = reachable.pop()
-
-    unit = int(weights.sum())
-    target = per_class * unit
-    if not everything >> target & 1:
-        possible = max(n for n in range(per_class) if everything >> (n * unit) & 1)
-        split = "give a split of your own (split_csv)"
-        otherwise = split if PATIENTS in kept else "set duplicates to 'ignore'"
-        raise InputError(
-            f"no {per_class} test studies per class can be drawn without parting "
-            f"{' or '.join(kept)}: "
-            + (f"set test_per_class to {possible}" if possible else otherwise)
-        )
-    chosen = np.zeros(len(sizes), dtype=bool)
-    for i, step in enumerate(steps):
-        later = reachable.pop()
-        if fits[i] and target >= step and later >> (target - step) & 1:
-            chosen[i] = True
-            target -= step
     return chosen

@@ -1,14 +1,11 @@
 """Splits: exact sizes, no study and no duplicate in two parts, bad CSVs refused."""
 
-import itertools
-
 import numpy as np
 import pandas as pd
 import pytest
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.data.splits import (
-    _exact_choice,
     duplicate_ceiling,
     duplicates_across_parts,
     normalise_text,
@@ -91,24 +88,16 @@ def test_an_impossible_exact_test_set_says_what_is_possible():
         split_studies(table(5, 5, ["a"] * 10), test_per_class=2, seed=0, duplicates="together")
 
 
-def test_the_exact_choice_agrees_with_trying_every_subset():
-    rng = np.random.default_rng(0)
-    outcomes = set()
-    for _ in range(60):
-        sizes = rng.integers(0, 4, (6, 2))
-        target = int(rng.integers(1, 6))
-        possible = any(
-            (sizes[list(subset)].sum(axis=0) == target).all()
-            for n in range(1, 7)
-            for subset in itertools.combinations(range(6), n)
-        )
-        outcomes.add(possible)
-        if possible:
-            assert (sizes[_exact_choice(sizes, target)].sum(axis=0) == target).all()
-        else:
-            with pytest.raises(InputError):
-                _exact_choice(sizes, target)
-    assert outcomes == {True, False}
+def test_an_archive_of_three_films_per_patient_says_what_is_possible_at_once():
+    n = np.arange(24_000)
+    studies = pd.DataFrame(
+        {"study": n.astype(str), "text": "t", "label": n // 3 % 2, "patient": (n // 3).astype(str)}
+    )
+    with pytest.raises(InputError, match=r"no 1000 .* studies of one patient: set .* to 999$"):
+        split_studies(studies, test_per_class=1000, seed=0)
+    parts = split_studies(studies, test_per_class=999, seed=0)
+    assert sizes_by_part(parts)["test", 0] == sizes_by_part(parts)["test", 1] == 999
+    assert parts.groupby("patient").split.nunique().max() == 1
 
 
 def test_studies_without_labels_are_one_class():
