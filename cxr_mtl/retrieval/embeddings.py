@@ -1,5 +1,8 @@
 """Embeddings on disk: the test studies' by several models, for the chapters that follow."""
 
+import hashlib
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +24,7 @@ def store_embeddings(folder: Path, embeddings: Mapping[str, Pair]) -> None:
     with write_beside(folder) as beside:
         beside.mkdir()
         for name, pair in embeddings.items():
-            write_pair(_file(beside, name), pair)
+            write_pair(embeddings_file(beside, name), pair)
 
 
 def stored_embeddings(folder: Path, models: Mapping[str, Any]) -> dict[str, Pair]:
@@ -37,7 +40,7 @@ def stored_embeddings(folder: Path, models: Mapping[str, Any]) -> dict[str, Pair
     """
     try:
         names = ("fine_tuned", models["fine_tuned_from"]["name"], models["general"]["name"])
-        files = {name: inside(folder, _file(folder, name).name) for name in names}
+        files = {name: inside(folder, embeddings_file(folder, name).name) for name in names}
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError("models.json names no two models: run chapter 02_model again") from error
     return {n: read_pair(file, "run chapter 05_retrieval again") for n, file in files.items()}
@@ -68,5 +71,13 @@ def read_pair(path: Path, mend: str) -> Pair:
     return pair
 
 
-def _file(folder: Path, model: str) -> Path:
-    return folder / f"{model.replace('/', '_')}.safetensors"
+def embeddings_file(folder: Path, model: str) -> Path:
+    """Where in `folder` the embeddings of a model lie: by its name or, for a path, a mark of it.
+
+    Different models have different files, of names that every file system takes.
+    """
+    if not re.fullmatch(r"[a-z0-9_-]{1,60}", model):
+        last = re.sub(r"[^A-Za-z0-9_-]+", "-", model.rstrip("/").rpartition("/")[2])
+        mark = hashlib.sha256(os.fsencode(model)).hexdigest()[:16]
+        model = f"{last[:60]}.{mark}"  # no name that stands for itself has a dot
+    return folder / f"{model}.safetensors"

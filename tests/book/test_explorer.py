@@ -11,6 +11,8 @@ from built_pages import PAGES, ROOT
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
+from cxr_mtl.retrieval.embeddings import embeddings_file
+
 PAGE = PAGES / "book/11_explorer.html"
 
 pytestmark = pytest.mark.skipif(
@@ -70,8 +72,7 @@ def bundle(page: Any) -> dict[str, Any]:
 
 def vectors(run: str, model: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Image and report embeddings of the run's test studies, [n, d], L2-normalised."""
-    file = ROOT / "runs" / run / "embeddings" / f"{model.replace('/', '_')}.safetensors"
-    stored = load_file(file)
+    stored = load_file(embeddings_file(ROOT / "runs" / run / "embeddings", model))
     image, text = (stored[kind].astype(np.float64) for kind in ("image", "text"))
     return unit(image), unit(text)
 
