@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from cxr_mtl.base.errors import InputError
+from cxr_mtl.base.fingerprints import file_state
 from cxr_mtl.data.dataset import assign_parts, load_dataset
 from cxr_mtl.data.loaded import loading_records
 
@@ -49,6 +50,17 @@ def test_openi_takes_the_folders_own_reports_and_lists_unreadable_ones(tmp_path)
     )
     assert loaded.studies.text.tolist() == ["Clear."]
     assert loaded.dropped[["study", "reason"]].to_numpy().tolist() == [["10", "report unreadable"]]
+
+
+def test_every_picture_that_was_looked_at_is_known_the_missing_ones_too(tmp_path):
+    Image.new("L", (8, 8)).save(tmp_path / "a.png")
+    (tmp_path / "pairs.csv").write_text("image,text,label\na.png,Clear.,0\ngone.png,Clear.,1\n")
+    folder = openi_folder(tmp_path, ["CXR1000_IM-0003-1001"])
+    of_pairs = load_dataset("pairs", csv=tmp_path / "pairs.csv").files
+    assert of_pairs == tuple(file_state(tmp_path / name) for name in ("a.png", "gone.png"))
+    of_openi = load_dataset("openi", folder=folder, view_source="tsne").files
+    assert file_state(folder / "NLMCXR_png/CXR1000_IM-0003-1001.png") in of_openi
+    assert len([state for state in of_openi if state[1] < 0]) > 3000
 
 
 def test_pairs_have_no_reports(tmp_path):

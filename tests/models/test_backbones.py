@@ -14,7 +14,8 @@ from transformers import BertConfig
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.files import sha256_of_file, write_json
-from cxr_mtl.models.backbones import FusionHead, load_backbone, load_recorded
+from cxr_mtl.base.fingerprints import file_state
+from cxr_mtl.models.backbones import FusionHead, load_backbone, load_recorded, source_files
 from cxr_mtl.models.features import compute_features, embed
 from cxr_mtl.models.last_layer import LastLayer, freeze
 from cxr_mtl.models.model_keys import model_key
@@ -252,3 +253,9 @@ def test_the_fusion_head_is_a_linear_map_of_the_mean():
         for image, text in zip(images, texts, strict=True)
     ]
     torch.testing.assert_close(head(images, texts), torch.stack(expected))
+
+
+def test_every_file_of_a_model_folder_is_named_as_what_a_stage_rests_on(untrained_folder):
+    states = source_files([f"local-dir:{untrained_folder}", "biomedclip", "hf-hub:a/b"])
+    assert states == [file_state(path) for path in sorted(untrained_folder.iterdir())]
+    assert len(states) >= 4
