@@ -372,9 +372,9 @@ leaks.T.pipe(styled_tables.styled).format("{:.1%}", na_rep="–")
 # image is to find.
 #
 # **Mend it:** set `duplicates` to `"together"` in the parameters above (or give
-# `-p duplicates=together`, see [running it yourself](rerun)). The rest of the book keeps `ignore`
-# because the paper names no grouping and its numbers are to be compared;
-# [chapter 9](09_ablations) measures what the twins were worth, by a training without them.
+# `-p duplicates=together`, see [running it yourself](rerun)); a split that is given is corrected
+# where it is written. The rest of the book keeps `ignore` because the paper names no grouping and its numbers
+# are to be compared; [chapter 9](09_ablations) measures what the twins were worth, by a training without them.
 
 # %% tags=["hide-cell"]
 write_table(run / "studies.parquet", studies)

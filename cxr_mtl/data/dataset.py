@@ -21,7 +21,7 @@ from cxr_mtl.data.loaded import Dataset, Notice, counted_reasons, dropped_rows, 
 from cxr_mtl.data.openi import IMAGES_FOLDER, REPORTS_FOLDER, read_reports
 from cxr_mtl.data.pairs import read_pairs
 from cxr_mtl.data.sources import source_of
-from cxr_mtl.data.splits import duplicates_across_parts, split_studies
+from cxr_mtl.data.splits import normalise_text, split_studies, stands_elsewhere
 from cxr_mtl.data.studies import select_studies
 from cxr_mtl.data.views import read_views, unmatched_projections
 
@@ -127,15 +127,18 @@ def assign_parts(
             seed=seed,
             duplicates=duplicates,
         )
-        return replace(data, studies=drawn)
+        remedy = "duplicates=together keeps what is equal in one part"
+        return replace(data, studies=drawn).saying(*_parted_duplicates(drawn, remedy))
+    wish, source = duplicates == "together", "the column split"
     if split_csv is None:
-        check_given_split(data.studies, "the column split")
-        return data.saying(*_parted_duplicates(data.studies, duplicates))
+        check_given_split(data.studies, source)
+        return data.saying(*_parted_duplicates(data.studies, f"correct {source}", wish))
     given = read_split(split_csv, data)
     if own:
-        sentence = f"the column split is not used: {Path(split_csv).name} gives the split"
+        sentence = f"{source} is not used: {Path(split_csv).name} gives the split"
         given = given.saying(Notice("column split", sentence, 1))
-    return given.saying(*_parted_duplicates(given.studies, duplicates))
+    remedy = f"correct the split in {Path(split_csv).name}"
+    return given.saying(*_parted_duplicates(given.studies, remedy, wish))
 
 
 def _load_openi(folder: Path, views: pd.DataFrame, select: Selection) -> Dataset:
@@ -158,16 +161,27 @@ def _equal_pictures(studies: pd.DataFrame) -> list[Notice]:
     contrary = f", {(labels > 1).sum():,} of them with the other label" if labels.max() > 1 else ""
     sentence = (
         f"studies with the picture of another: {len(twins):,} ({few(list(pair), 2)}, for one)"
-        f"{contrary}; duplicates=together keeps them in one part"
+        f"{contrary}"
     )
     return [Notice("equal pictures", sentence, len(twins))]
 
 
-def _parted_duplicates(studies: pd.DataFrame, duplicates: Duplicates) -> list[Notice]:
-    if duplicates == "ignore":
+def _parted_duplicates(
+    studies: pd.DataFrame, remedy: str, denied_wish: bool = False
+) -> list[Notice]:
+    """Tell of equal pictures in several parts and, to who wished none parted, of equal reports."""
+    split = studies["split"]
+    pictures = stands_elsewhere(studies["pixels_sha256"], split)
+    reports = stands_elsewhere(studies["text"].map(normalise_text), split)
+    told = pictures | reports if denied_wish else pictures
+    if not told.any():
         return []
+    part = "test" if told[split == "test"].any() else "validation"
+    of_part = split == part
+    wish = "duplicates=together is not used, for the split is given; " * denied_wish
     sentence = (
-        "duplicates=together is not used, for the split is given: "
-        f"{duplicates_across_parts(studies):.1%} of its test reports stand in another part"
+        f"{wish}of {of_part.sum():,} {part} studies {(pictures & of_part).sum():,} have a picture "
+        f"and {(reports & of_part).sum():,} a report that stands in another part too: {remedy}"
     )
-    return [Notice("duplicates together", sentence, 1)]
+    count = int(((pictures | reports) & of_part).sum())
+    return [Notice("equal in several parts", sentence, count)]

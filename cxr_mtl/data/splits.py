@@ -94,11 +94,15 @@ def split_studies(
     return drawn
 
 
+def stands_elsewhere(content: pd.Series, split: pd.Series) -> pd.Series:
+    """Whether the content of each study, its text or its picture, also stands in another part."""
+    return split.groupby(content).transform("nunique") > 1
+
+
 def duplicates_across_parts(studies: pd.DataFrame) -> float:
     """Share of the test studies whose normalised text also stands in another part."""
-    texts = studies["text"].map(normalise_text)
-    is_test = studies["split"] == "test"
-    return float(texts[is_test].isin(set(texts[~is_test])).mean())
+    elsewhere = stands_elsewhere(studies["text"].map(normalise_text), studies["split"])
+    return float(elsewhere[studies["split"] == "test"].mean())
 
 
 def write_split(path: Path | str, studies: pd.DataFrame) -> None:

@@ -172,14 +172,81 @@ def test_a_patient_stays_in_one_part_and_a_given_split_that_parts_one_is_refused
         assign_parts(own, split_csv=split, seed=0)
 
 
+def same_picture(tmp_path: Path, first: int, second: int) -> None:
+    Image.new("L", (8, 8 + first)).save(tmp_path / f"{second}.png", compress_level=0)
+
+
 def test_equal_pictures_are_told_and_kept_together_on_request(pairs, tmp_path):
-    Image.new("L", (8, 8)).save(tmp_path / "2.png", compress_level=0)
+    same_picture(tmp_path, 0, 2)
     data = loaded(pairs, tmp_path)
-    assert [(notice.about, notice.count) for notice in data.notices] == [("equal pictures", 2)]
-    assert "2 ('0', '2', for one); duplicates=together keeps" in data.notices[0].sentence
+    told = ("equal pictures", "studies with the picture of another: 2 ('0', '2', for one)", 2)
+    assert data.notices == [told]
     for seed in range(5):
-        parts = assign_parts(data, test_per_class=3, seed=seed, duplicates="together").studies
-        assert parts.groupby("pixels_sha256").split.nunique().max() == 1
+        parted = assign_parts(data, test_per_class=3, seed=seed, duplicates="together")
+        assert parted.studies.groupby("pixels_sha256").split.nunique().max() == 1
+        assert parted.notices == [told]
+
+
+def by_loops(studies: pd.DataFrame, column: str, part: str) -> int:
+    """Studies of the part of which one of another part has the same."""
+    rows = studies[[column, "split"]].to_numpy().tolist()
+    return sum(any(a == c and b != d for c, d in rows) for a, b in rows if b == part)
+
+
+def test_a_remedy_for_equal_pictures_is_told_only_where_some_are_parted_and_is_one(pairs, tmp_path):
+    same_picture(tmp_path, 0, 2)
+    data = loaded(pairs, tmp_path)
+    told = 0
+    for seed in range(30):
+        drawn = assign_parts(data, test_per_class=3, validation_fraction=0.3, seed=seed)
+        counts = {part: by_loops(drawn.studies, "pixels_sha256", part) for part in set(THIRDS)}
+        remedies = [notice.sentence for notice in drawn.notices[1:]]
+        if not any(counts.values()):
+            assert remedies == []
+            continue
+        part = "test" if counts["test"] else "validation"
+        of = (drawn.studies.split == part).sum()
+        assert remedies == [
+            f"of {of} {part} studies {counts[part]} have a picture and 0 a report that stands in "
+            "another part too: duplicates=together keeps what is equal in one part"
+        ]
+        told += 1
+    assert 0 < told < 30
+
+
+@pytest.mark.parametrize("source", ["column", "csv"])
+def test_what_a_given_split_parts_is_counted_and_the_split_to_be_corrected(pairs, tmp_path, source):
+    for first, second in ((0, 20), (1, 21), (9, 23)):
+        same_picture(tmp_path, first, second)
+    pairs.loc[[0, 16], "text"] = "Same."
+    split = None
+    if source == "csv":
+        split = tmp_path / "split.csv"
+        pd.DataFrame({"study": range(24), "split": THIRDS}).to_csv(split, index=False)
+        data = loaded(pairs, tmp_path)
+    else:
+        data = loaded(pairs.assign(split=THIRDS), tmp_path)
+    remedy = {"column": "correct the column split", "csv": "correct the split in split.csv"}
+    counted = (
+        "of 8 test studies 3 have a picture and 1 a report that stands in another part too: "
+        + remedy[source]
+    )
+    wish = "duplicates=together is not used, for the split is given; "
+    for duplicates, expected in (("ignore", counted), ("together", wish + counted)):
+        given = assign_parts(data, split_csv=split, seed=0, duplicates=duplicates)
+        assert by_loops(given.studies, "pixels_sha256", "test") == 3
+        first, second = given.notices
+        assert first.sentence == "studies with the picture of another: 6 ('0', '20', for one)"
+        assert (second.sentence, second.count) == (expected, 4)
+
+
+def test_a_given_split_that_parts_nothing_equal_says_nothing_of_it(pairs, tmp_path):
+    same_picture(tmp_path, 16, 18)
+    pairs.loc[[17, 19], "text"] = "Same."
+    data = loaded(pairs.assign(split=THIRDS), tmp_path)
+    for duplicates in ("ignore", "together"):
+        given = assign_parts(data, seed=0, duplicates=duplicates)
+        assert [notice.about for notice in given.notices] == ["equal pictures"]
 
 
 def test_a_wish_that_a_given_split_does_not_grant_is_told(pairs, tmp_path):
@@ -187,8 +254,8 @@ def test_a_wish_that_a_given_split_does_not_grant_is_told(pairs, tmp_path):
     data = loaded(pairs.assign(split=THIRDS), tmp_path)
     (notice,) = assign_parts(data, seed=0, duplicates="together").notices
     assert notice.sentence == (
-        "duplicates=together is not used, for the split is given: 12.5% of its test reports stand "
-        "in another part"
+        "duplicates=together is not used, for the split is given; of 8 test studies 0 have a "
+        "picture and 1 a report that stands in another part too: correct the column split"
     )
     with pytest.raises(InputError, match="duplicates='never' is no choice"):
         assign_parts(data, seed=0, duplicates="never")
