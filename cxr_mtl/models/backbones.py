@@ -25,6 +25,7 @@ from cxr_mtl.models.model_folder import (
     weights_in,
 )
 from cxr_mtl.models.model_keys import model_key
+from cxr_mtl.models.model_trials import check_token_ids, reason_of, try_model, try_tokenizer
 from cxr_mtl.models.weights_file import check_weights, load_weights
 
 HUB, LOCAL = "hf-hub:", "local-dir:"
@@ -74,7 +75,7 @@ def load_backbone(source: str) -> Backbone:
 
     Raises:
         InputError: unknown name, missing or unusable piece of a folder, no such model at the
-            Hub, or weights that do not fit.
+            Hub, weights that do not fit, or pieces that do not go together.
     """
     name, text_tower = open_clip_name(source)
     if name.startswith(HUB):
@@ -90,17 +91,19 @@ def load_backbone(source: str) -> Backbone:
             _check_size(config, weights, name, options)
             model, _, preprocess = open_clip.create_model_and_transforms(name, **options)
             tokenize = open_clip.get_tokenizer(name)
+            ids = try_tokenizer(tokenize)
     except InputError:
         raise
     # What a foreign configuration or tokenizer raises can be anything.
     except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(
-            f"backbone {source!r} cannot be built from {config} and its tokenizer ({reason}): "
-            "correct them, or bring those that belong to the weights"
+            f"backbone {source!r} cannot be built from {config} and its tokenizer "
+            f"({reason_of(error)}): correct them, or bring those that belong to the weights"
         ) from error
-    load_weights(model, weights, names)
+    check_token_ids(source, tokenize, model.vocab_size)
+    load_weights(model.float(), weights, names)  # a config.json may name another precision
     model.eval()
+    try_model(config, model, preprocess, tokenize, ids)
     key = model_key(model, read_json(config)["model_cfg"], tokenize)
     return Backbone(source, model, preprocess, tokenize, key)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,11 +15,16 @@ TOWER_CONFIG = "config.json"
 TOKENIZER_FILES = ("tokenizer.json", "vocab.txt")
 DEPTHS = ("layers", "num_hidden_layers", "depth")
 
+LONGEST_CONTEXT = 100_000
+COUNTED_FROM_PADDING = ("roberta", "xlm-roberta")
+"""Text towers whose first position is the one after `pad_token_id`."""
+
 _BELONGING = "bring the one that belongs to the weights"
 
 
 class _TextConfig(BaseModel):
-    context_length: int = 77
+    context_length: Annotated[int, Field(ge=3, le=LONGEST_CONTEXT)] = 77
+    vocab_size: int = 49408
     hf_model_name: str | None = None
     hf_tokenizer_name: str | None = None
 
@@ -36,6 +41,9 @@ _THREE = Field(min_length=3, max_length=3)
 class _Preprocessing(BaseModel):
     mean: Annotated[list[float], _THREE] | None = None
     std: Annotated[list[Annotated[float, Field(gt=0)]], _THREE] | None = None
+    mode: Literal["RGB"] | None = None
+    interpolation: Literal["bicubic", "bilinear", "random"] | None = None
+    resize_mode: Literal["shortest", "longest", "squash"] | None = None
 
 
 class _Config(BaseModel):
@@ -45,6 +53,15 @@ class _Config(BaseModel):
 
     model_cfg: _ModelConfig
     preprocess_cfg: _Preprocessing = _Preprocessing()
+
+
+class _TowerConfig(BaseModel):
+    """What is relied on in the `config.json` of a text tower."""
+
+    model_type: str | None = None
+    vocab_size: int | None = None
+    max_position_embeddings: int | None = None
+    pad_token_id: int | None = None
 
 
 def model_folder(text: str) -> Path:
@@ -96,7 +113,16 @@ def text_tower_of(folder: Path) -> dict[str, Any]:
     for name in (TOWER_CONFIG, "tokenizer_config.json"):
         if (folder / name).exists():
             _check_runs_no_code(folder / name)
+    _check_context(folder)
     return {"text_cfg": text | {"hf_model_name": str(folder), "hf_model_pretrained": False}}
+
+
+def vocabulary_of(folder: Path) -> int | None:
+    """How many words the text tower of a checked folder knows, where its configuration tells."""
+    text = read_json_as(_Config, folder / CONFIG, _BELONGING).model_cfg.text_cfg
+    if not text.hf_model_name:
+        return text.vocab_size
+    return read_json_as(_TowerConfig, folder / TOWER_CONFIG, _BELONGING).vocab_size
 
 
 def check_config(path: Path) -> None:
@@ -144,6 +170,23 @@ def check_depth(folder: Path, tensors: int) -> None:
                 raise InputError(
                     f"{path} names {value:,} {key} for weights of {tensors} tensors: {_BELONGING}"
                 )
+
+
+def _check_context(folder: Path) -> None:
+    """Refuse a context beyond the positions that a Hugging Face text tower has."""
+    context = read_json_as(_Config, folder / CONFIG, _BELONGING).model_cfg.text_cfg.context_length
+    tower = read_json_as(_TowerConfig, folder / TOWER_CONFIG, _BELONGING)
+    positions = tower.max_position_embeddings
+    if positions is None:
+        return
+    if tower.model_type in COUNTED_FROM_PADDING and tower.pad_token_id is not None:
+        positions -= tower.pad_token_id + 1
+    if context > positions:
+        raise InputError(
+            f"{folder / CONFIG} names a context_length of {context:,} tokens, and the "
+            f"max_position_embeddings of {folder / TOWER_CONFIG} ({tower.max_position_embeddings:,}"
+            f") leave room for {positions:,}: give at most that many"
+        )
 
 
 def _check_runs_no_code(path: Path) -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import open_clip
@@ -10,9 +11,11 @@ from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.models.backbones import HUB, open_clip_name, quiet_open_clip
+from cxr_mtl.models.backbones import HUB, LOCAL, open_clip_name, quiet_open_clip
 from cxr_mtl.models.hub import hub_configuration
+from cxr_mtl.models.model_folder import vocabulary_of
 from cxr_mtl.models.model_keys import fast_tokenizer
+from cxr_mtl.models.model_trials import UNKNOWN, check_token_ids, reason_of, try_tokenizer
 
 Tokenizer = Callable[[list[str]], Tensor]
 BATCH = 1024
@@ -52,8 +55,8 @@ def load_tokenizer(source: str) -> Tokenizer:
     """Load the tokenizer that `load_backbone` would give a model, and nothing else of it.
 
     Raises:
-        InputError: unknown name, missing or damaged piece of a folder, or no network where a
-            tokenizer is still to be fetched.
+        InputError: unknown name, missing or damaged piece of a folder, no network where a
+            tokenizer is still to be fetched, or more words than the text tower knows.
     """
     name, _ = open_clip_name(source)
     if name.startswith(HUB):
@@ -61,14 +64,21 @@ def load_tokenizer(source: str) -> Tokenizer:
         hub_configuration(name.removeprefix(HUB))
     try:
         with quiet_open_clip():
-            return open_clip.get_tokenizer(name)
+            tokenize = open_clip.get_tokenizer(name)
+        try_tokenizer(tokenize)
+        list(read_texts(tokenize, [UNKNOWN]))
+    except InputError:
+        raise
     # The tokenizers library answers a damaged file with a bare Exception.
     except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         remedy = "check the connection" if name.startswith(HUB) else "bring that of the weights"
         raise InputError(
-            f"the tokenizer of {source!r} cannot be loaded ({reason}): {remedy}"
+            f"the tokenizer of {source!r} cannot be loaded ({reason_of(error)}): {remedy}"
         ) from error
+    vocabulary = vocabulary_of(Path(name.removeprefix(LOCAL))) if name.startswith(LOCAL) else None
+    if vocabulary is not None:
+        check_token_ids(source, tokenize, vocabulary)
+    return tokenize
 
 
 def read_texts(tokenize: Tokenizer, texts: Sequence[str]) -> Iterator[Reading]:
