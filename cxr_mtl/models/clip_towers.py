@@ -67,7 +67,10 @@ def _is_plain_block(block: nn.Module) -> bool:
 
 
 class BertText(TextTower):
-    """A Hugging Face BERT whose CLS of the last hidden state is pooled (post-norm)."""
+    """A Hugging Face BERT whose CLS of the last hidden state is pooled (post-norm).
+
+    As a decoder it would hide from its CLS what follows it, which is not repeated here.
+    """
 
     def __init__(self, model: nn.Module, unfrozen_blocks: int) -> None:
         super().__init__(model, unfrozen_blocks)
@@ -80,6 +83,7 @@ class BertText(TextTower):
         layers = getattr(encoder, "layer", ())
         fits = type(getattr(text, "pooler", None)).__name__ == "ClsLastHiddenStatePooler"
         fits = fits and all(isinstance(layer, BertLayer) for layer in layers)
+        fits = fits and not text.transformer.config.is_decoder
         return nn.ModuleList(layers if fits else ())
 
     @staticmethod

@@ -79,7 +79,7 @@ def tower_kinds(model: nn.Module) -> tuple[type[Tower], type[TextTower]]:
             TEXT_TOWERS,
             model,
             getattr(model, "text", model),
-            "a text tower that is a Hugging Face BERT with hf_pooler_type "
+            "a text tower that is a Hugging Face BERT encoder with hf_pooler_type "
             "'cls_last_hidden_state_pooler' or CLIP's own causal transformer",
         ),
     )

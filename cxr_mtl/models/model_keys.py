@@ -40,6 +40,7 @@ def model_key(model: nn.Module, configuration: Mapping[str, Any], tokenize: Any)
         open_clip.model.get_model_preprocess_cfg(model),
         _effective(configuration),
         _effective(text_tower.to_dict()) if text_tower is not None else None,
+        getattr(text_tower, "_attn_implementation", None),
         _whole(tokenize),
     ]
     digest.update(json.dumps(parts, sort_keys=True, default=str).encode())

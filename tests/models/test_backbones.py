@@ -1,4 +1,4 @@
-"""Backbones load from a folder as open_clip reads it, under a key of all; faults are named."""
+"""Backbones load from a folder as open_clip reads it; what is missing or another is named."""
 
 import json
 import shutil
@@ -18,10 +18,9 @@ from cxr_mtl.base.fingerprints import file_state
 from cxr_mtl.models.backbones import FusionHead, load_backbone, load_recorded, source_files
 from cxr_mtl.models.features import compute_features, embed
 from cxr_mtl.models.last_layer import LastLayer, freeze
-from cxr_mtl.models.model_keys import model_key
 from cxr_mtl.training.trainer import embed_rows
+from tests.models.edited_model import changed
 
-CONFIG = "open_clip_config.json"
 BIOMEDCLIP = {
     "embed_dim": 512,
     "vision_cfg": {
@@ -99,86 +98,6 @@ def test_full_size_biomedclip_loads_offline_and_its_last_layer_is_the_papers(
         np.testing.assert_allclose(fast, plain, rtol=1e-4, atol=1e-5)
 
 
-def edited(folder, file, change):
-    """A model folder of which one JSON file is changed."""
-    value = json.loads((folder / file).read_text())
-    change(value)
-    (folder / file).write_text(json.dumps(value))
-    return folder
-
-
-def updates(**values):
-    return lambda config: config.update(values)
-
-
-def in_model(part, **values):
-    return lambda config: config["model_cfg"][part].update(values)
-
-
-EFFECTIVE = {
-    "fewer heads": ("config.json", updates(num_attention_heads=2)),
-    "another activation": ("config.json", updates(hidden_act="relu")),
-    "another norm": ("config.json", updates(layer_norm_eps=0.5)),
-    "a causal tower": ("config.json", updates(is_decoder=True)),
-    "a shorter context": (CONFIG, in_model("text_cfg", context_length=8)),
-    "another pooler": (CONFIG, in_model("text_cfg", hf_pooler_type="mean_pooler")),
-    "other cleaning": (CONFIG, in_model("text_cfg", tokenizer_kwargs={"clean": "canonicalize"})),
-    "no end mark": (CONFIG, in_model("text_cfg", tokenizer_kwargs={"strip_sep_token": True})),
-    "other pictures": (CONFIG, lambda c: c["preprocess_cfg"].update(resize_mode="squash")),
-    "capitals": ("tokenizer_config.json", updates(do_lower_case=False)),
-    "another mark": ("tokenizer_config.json", updates(cls_token="heart")),
-    "the start cut off": ("tokenizer_config.json", updates(truncation_side="left")),
-}
-
-
-@pytest.mark.parametrize(("file", "change"), EFFECTIVE.values(), ids=EFFECTIVE)
-def test_what_changes_embeddings_changes_the_key(
-    untrained_folder, backbone, tmp_path, file, change
-):
-    folder = edited(shutil.copytree(untrained_folder, tmp_path / "model"), file, change)
-    other = load_backbone(f"local-dir:{folder}")
-    picture = tmp_path / "wide.png"
-    pixels = np.random.default_rng(0).integers(0, 255, (112, 180), np.uint8)
-    Image.fromarray(pixels).save(picture)
-    texts = ["The heart is normal in size.", "No edema. " * 80 + "Large effusion. " * 20]
-    studies = pd.DataFrame({"image": [str(picture)] * 2, "text": texts})
-    first, second = (np.concatenate(embed(model, studies)) for model in (backbone, other))
-    assert not np.array_equal(first, second)
-    assert other.key != backbone.key
-
-
-NAMES = {
-    "its own name": ("config.json", updates(_name_or_path="/elsewhere/model")),
-    "who wrote it": ("config.json", updates(transformers_version="4.30.0")),
-    "its class": ("config.json", updates(architectures=["BertForMaskedLM"])),
-    "the tower's name": (CONFIG, in_model("text_cfg", hf_model_name="/elsewhere/model")),
-    "the tokenizer's name": (CONFIG, in_model("text_cfg", hf_tokenizer_name="owner/name")),
-    "its first weights": (CONFIG, in_model("text_cfg", hf_model_pretrained=True)),
-    "the order of fields": ("config.json", lambda c: c.update(hidden_act=c.pop("hidden_act"))),
-}
-
-
-@pytest.mark.parametrize(("file", "change"), NAMES.values(), ids=NAMES)
-def test_names_do_not_change_the_key(untrained_folder, backbone, tmp_path, file, change):
-    folder = edited(shutil.copytree(untrained_folder, tmp_path / "model"), file, change)
-    assert load_backbone(f"local-dir:{folder}").key == backbone.key
-
-
-def test_a_call_of_the_tokenizer_does_not_change_the_key(untrained_folder, backbone):
-    backbone.tokenize(["clear lungs"] * 3)
-    config = json.loads((untrained_folder / CONFIG).read_text())["model_cfg"]
-    assert model_key(backbone.model, config, backbone.tokenize) == backbone.key
-
-
-def test_the_key_follows_the_weights(untrained_folder, backbone, tmp_path):
-    folder = shutil.copytree(untrained_folder, tmp_path / "copy")
-    assert load_backbone(f"local-dir:{folder}").key == backbone.key
-    weights = load_file(folder / "open_clip_model.safetensors")
-    weights["visual.head.proj.weight"][0, 0] += 1
-    save_file(weights, folder / "open_clip_model.safetensors")
-    assert load_backbone(f"local-dir:{folder}").key != backbone.key
-
-
 def test_a_recorded_model_is_loaded_only_as_it_was_recorded(untrained_folder, backbone, tmp_path):
     folder = shutil.copytree(untrained_folder, tmp_path / "general")
     record, general = tmp_path / "models.json", {"source": f"local-dir:{folder}"}
@@ -186,7 +105,7 @@ def test_a_recorded_model_is_loaded_only_as_it_was_recorded(untrained_folder, ba
     write_json(record, {"fine_tuned_from": tuned, "general": general | {"key": backbone.key}})
     assert load_recorded(record, "general").key == backbone.key
 
-    edited(folder, "config.json", updates(hidden_act="relu"))
+    changed(folder / "config.json", lambda config: config.update(hidden_act="relu"))
     assert load_recorded(record, "fine_tuned_from").key == backbone.key
     with pytest.raises(InputError, match=r"models.json names \(.*back, or run 02_model again"):
         load_recorded(record, "general")

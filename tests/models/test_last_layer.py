@@ -1,5 +1,7 @@
 """The last layer gives the embeddings and gradients of plain open_clip, for every kind of tower."""
 
+import shutil
+
 import numpy as np
 import open_clip
 import pytest
@@ -8,11 +10,14 @@ from timm.layers import LayerScale
 from torch.nn import functional as F
 
 from cxr_mtl.base.errors import InputError
+from cxr_mtl.models.backbones import load_backbone
 from cxr_mtl.models.clip_towers import BertText, ClipText, ClipViT, TimmViT
-from cxr_mtl.models.features import load_images, tokenise
+from cxr_mtl.models.features import compute_features, embed, load_images, tokenise
 from cxr_mtl.models.last_layer import LastLayer, freeze, tower_kinds, trainable_names
 from cxr_mtl.models.single_query import Projections, attend, standardise
 from cxr_mtl.models.token_store import Tokens
+from cxr_mtl.training.trainer import embed_rows
+from tests.models.edited_model import changed
 
 KINDS = {
     "biomedclip": (TimmViT, BertText),
@@ -214,6 +219,35 @@ def test_a_text_tower_with_another_pooling_is_refused(backbone):
     backbone.model.text.pooler = torch.nn.Identity()
     with pytest.raises(InputError, match="cls_last_hidden_state_pooler"):
         LastLayer(backbone.model, 1)
+
+
+def test_a_causal_bert_is_refused(untrained_folder, tmp_path):
+    folder = shutil.copytree(untrained_folder, tmp_path / "model")
+    changed(folder / "config.json", lambda config: config.update(is_decoder=True))
+    with pytest.raises(InputError, match="Hugging Face BERT encoder"):
+        LastLayer(load_backbone(f"local-dir:{folder}").model, 1)
+
+
+TOWERS = {
+    "heads": {"num_attention_heads": 2},
+    "activation": {"hidden_act": "relu"},
+    "norm": {"layer_norm_eps": 0.5},
+    "attention": {"_attn_implementation": "eager"},
+    "chunks": {"chunk_size_feed_forward": 1},
+}
+
+
+@pytest.mark.parametrize("change", TOWERS.values(), ids=TOWERS)
+def test_a_tower_of_another_configuration_is_repeated_exactly(
+    untrained_folder, studies, tmp_path, change
+):
+    folder = shutil.copytree(untrained_folder, tmp_path / "model")
+    changed(folder / "config.json", lambda config: config.update(change))
+    model = load_backbone(f"local-dir:{folder}")
+    last, features = LastLayer(model.model, 1), compute_features(model, studies, 1, tmp_path)
+    fast = embed_rows(last, features, torch.arange(len(studies)))
+    for ours, plain in zip(fast, embed(model, studies), strict=True):
+        np.testing.assert_allclose(ours, plain, atol=1e-5)
 
 
 def test_clip_with_average_pooling_is_refused():
