@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -11,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+
+import psutil
 
 from cxr_mtl.base.errors import InputError
 
@@ -175,6 +178,14 @@ def _is_full(error: BaseException) -> bool:
 
 def _beside(path: Path) -> Path:
     return path.parent / f".{path.name}.{os.getpid()}.partial"
+
+
+def sweep(folder: Path | str) -> None:
+    """Remove what killed processes had begun to write below a folder that no other now writes."""
+    for path in list(Path(folder).rglob(".*")):
+        begun = re.fullmatch(r"\..+\.(\d+)\.(partial|old)", path.name)
+        if begun and not psutil.pid_exists(int(begun[1])):
+            _remove(path)
 
 
 def _exchange(new: Path, old: Path) -> None:

@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.base.files import check_writable
+from cxr_mtl.base.files import check_writable, sweep
 from cxr_mtl.base.progress import Meter, Progress
 from cxr_mtl.models.token_journal import (
     JOURNAL,
@@ -275,6 +275,7 @@ def _alone(folder: Path, report: Report) -> Iterator[None]:
         report(f"{folder} is being filled by another process: waiting for it")
         lock.acquire()
     try:
+        sweep(folder)
         yield
     finally:
         lock.release()

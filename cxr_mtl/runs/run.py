@@ -11,7 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.base.files import check_writable, read_json, read_json_as, write_json
+from cxr_mtl.base.files import check_writable, read_json, read_json_as, sweep, write_json
 
 BOOK = Path("book")
 LOCK = Path("requirements.lock")
@@ -82,6 +82,7 @@ class Run:
         self.path.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(self / ".lock", timeout=0):
+                sweep(self.path)
                 yield
         except Timeout:
             raise InputError(

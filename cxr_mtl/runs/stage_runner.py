@@ -263,8 +263,10 @@ def _told(error: BaseException, chapter: Chapter, failed: Path) -> BaseException
 
 
 def _never_came_up(error: BaseException) -> bool:
-    """Whether nbclient gave up on a kernel before its first cell."""
-    return isinstance(error, RuntimeError) and str(error).startswith("Kernel did")
+    """Whether a kernel died or gave no answer before its first cell."""
+    return isinstance(error, RuntimeError) and str(error).startswith(
+        ("Kernel died", "Kernel didn't")
+    )
 
 
 def _check_complete(notebook: NotebookNode) -> None:

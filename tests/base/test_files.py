@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import stat
+import subprocess
 
 import pandas as pd
 import pytest
@@ -22,6 +23,7 @@ from cxr_mtl.base.files import (
     read_json_as,
     read_table,
     sha256_of_file,
+    sweep,
     write_beside,
     write_json,
     write_table,
@@ -378,3 +380,17 @@ def test_what_lies_in_a_folder_is_found_there_and_through_a_link_to_the_folder(t
     (tmp_path / "folder").mkdir()
     (tmp_path / "other").symlink_to(tmp_path / "folder")
     assert inside(tmp_path / "other", "x") == tmp_path / "other/x"
+
+
+def test_what_a_killed_process_had_begun_is_swept_and_nothing_else(tmp_path):
+    killed = subprocess.Popen(["true"])
+    killed.wait()
+    own, dead = os.getpid(), killed.pid
+    kept = ["a.json", f".a.json.{own}.partial", ".lock", f"a.{dead}.partial", ".notes.partial"]
+    begun = [f".a.json.{dead}.partial", f"inner/.b.parquet.{dead}.partial", f".index.{dead}.old/x"]
+    for name in [*kept, *begun, "inner/b.parquet"]:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    sweep(tmp_path)
+    left = sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*"))
+    assert left == sorted([*kept, "inner", "inner/b.parquet"])

@@ -376,6 +376,20 @@ def test_sources_are_parsed_by_one_thread_at_a_time(study, monkeypatch):
     assert parsed == ["03_cat", "04_dog"]
 
 
+@pytest.mark.parametrize(
+    "said", ["Kernel died before replying to kernel_info", "Kernel didn't respond in 60 seconds"]
+)
+def test_a_kernel_that_never_came_up_has_died(study, monkeypatch, said):
+    def fail(*_, **__):
+        raise RuntimeError(said)
+
+    monkeypatch.setattr(papermill, "execute_notebook", fail)
+    with pytest.raises(
+        ChapterError, match=r"the kernel of 01_data died \(killed, or out of memory"
+    ):
+        run_chapters(only=["01"], force=True, console=QUIET)
+
+
 def test_an_interrupt_ends_the_kernels(study):
     (study / "book/03_cat.py").write_text(waiting_chapter("cat", until="never"))
     command = [sys.executable, "-m", "cxr_mtl", "run", "03"]
