@@ -233,7 +233,7 @@ def _changes(before: dict[str, Any], after: dict[str, Any], kind: str) -> list[s
 def _tree(case: Path) -> dict[str, Any]:
     """Every path below a folder, with what tells a file that was changed."""
     found: dict[str, Any] = {}
-    stack = [str(case)]
+    stack, start = [str(case)], len(str(case)) + 1
     while stack:
         with os.scandir(stack.pop()) as entries:
             for entry in entries:
@@ -241,7 +241,7 @@ def _tree(case: Path) -> dict[str, Any]:
                 stack += [entry.path] if is_folder else []
                 stat = entry.stat(follow_symlinks=False)
                 sizes = None if is_folder else (stat.st_size, stat.st_mtime_ns, stat.st_mode)
-                found[os.path.relpath(entry.path, case)] = sizes
+                found[entry.path[start:]] = sizes
     return found
 
 
