@@ -183,7 +183,7 @@ def _beside(path: Path) -> Path:
 def sweep(folder: Path | str) -> None:
     """Remove what killed processes had begun to write below a folder that no other now writes."""
     for path in list(Path(folder).rglob(".*")):
-        begun = re.fullmatch(r"\..+\.(\d+)\.(partial|old)", path.name)
+        begun = re.fullmatch(r"\..+\.(\d+)\.(partial|old)(-journal)?", path.name)
         if begun and not psutil.pid_exists(int(begun[1])):
             _remove(path)
 

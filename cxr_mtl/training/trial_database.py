@@ -11,7 +11,7 @@ from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.base.files import check_writable
+from cxr_mtl.base.files import check_writable, write_beside
 
 LOCK_SECONDS = 20
 """How long another program's lock is waited for."""
@@ -46,15 +46,17 @@ def open_study(storage: Path, name: str) -> optuna.Study:
         raise InputError(f"{storage} is a folder, not a search database: {_AWAY}")
     storage.parent.mkdir(parents=True, exist_ok=True)
     with told(storage):
+        if not storage.exists() or storage.stat().st_size == 0:
+            # Whoever is killed here leaves no half of Optuna's tables.
+            with write_beside(storage) as new:
+                _database(new).engine.dispose()
         with closing(sqlite3.connect(storage, timeout=LOCK_SECONDS)) as connection:
             found = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             tables = {table for (table,) in found}
         if tables and "alembic_version" not in tables:
             raise InputError(f"{storage} is the database of another program: {_AWAY}")
         try:
-            database = RDBStorage(
-                f"sqlite:///{storage}", engine_kwargs={"connect_args": {"timeout": LOCK_SECONDS}}
-            )
+            database = _database(storage)
         except RuntimeError as error:
             raise InputError(f"{storage} {_other_version(error, storage)}") from error
         study = optuna.create_study(
@@ -63,6 +65,12 @@ def open_study(storage: Path, name: str) -> optuna.Study:
         if study.directions != [StudyDirection.MAXIMIZE]:
             raise InputError(f"{storage} holds another search under the name {name}: {_AWAY}")
     return study
+
+
+def _database(path: Path) -> RDBStorage:
+    return RDBStorage(
+        f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": LOCK_SECONDS}}
+    )
 
 
 @contextmanager

@@ -388,6 +388,7 @@ def test_what_a_killed_process_had_begun_is_swept_and_nothing_else(tmp_path):
     own, dead = os.getpid(), killed.pid
     kept = ["a.json", f".a.json.{own}.partial", ".lock", f"a.{dead}.partial", ".notes.partial"]
     begun = [f".a.json.{dead}.partial", f"inner/.b.parquet.{dead}.partial", f".index.{dead}.old/x"]
+    begun += [f".search.db.{dead}.partial-journal"]
     for name in [*kept, *begun, "inner/b.parquet"]:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from optuna.storages import RDBStorage
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.training import trial_database
@@ -182,3 +183,23 @@ def test_trials_of_another_kind_are_not_mixed_with_ours(database, statement):
     change(database, statement)
     with pytest.raises(InputError, match=r"search\.db holds trials of another program or version"):
         search_weights(value_of, database, "a", trials=4, first=LossWeights(1, 1, 1))
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_a_new_database_is_whole_or_not_there(tmp_path, monkeypatch, empty):
+    storage = tmp_path / "search.db"
+    if empty:
+        storage.touch()
+
+    def seen(*arguments, **keywords):
+        assert not storage.exists() or storage.stat().st_size == 0
+        made = RDBStorage(*arguments, **keywords)
+        assert not storage.exists() or storage.stat().st_size == 0
+        monkeypatch.undo()
+        return made
+
+    monkeypatch.setattr(trial_database, "RDBStorage", seen)
+    open_study(storage, "a").add_trial(optuna.trial.create_trial(value=1.0))
+    assert trial_database.RDBStorage is RDBStorage
+    assert len(open_study(storage, "a").trials) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["search.db"]
