@@ -1,6 +1,7 @@
 """Your own data: any CSV of image, text and, where it has them, label, study, split and patient."""
 
 import difflib
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -141,7 +142,8 @@ def _unused_columns(csv: Path, table: pd.DataFrame, optional: Sequence[str]) -> 
         near = difflib.get_close_matches(name.casefold(), absent, n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
         if near == [PATIENT]:
-            hint = f" (did you mean {PATIENT}? Name it by -p patient_column={name})"
+            given = shlex.quote(f"patient_column={name}")
+            hint = f" (did you mean {PATIENT}? Name it by -p {given})"
         named.append(f"{shortened(name)}{hint}")
     sentence = f"columns of {csv.name} that are not used: {', '.join(named)}"
     return [Notice("columns not used", sentence, len(unused))]

@@ -1,5 +1,6 @@
 """The SQLite file in which Optuna keeps finished trials: opened whole, or told why it cannot be."""
 
+import shlex
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -93,7 +94,9 @@ def told(storage: Path) -> Iterator[None]:
         else:
             reason = f"{type(cause).__name__}: {str(cause).splitlines()[0]}"
             sentence = _SENTENCES.get(code, f"cannot be read by Optuna ({reason}): {_AWAY}")
-        raise InputError(f"{storage} {sentence.replace('FILE', str(storage))}") from error
+        raise InputError(
+            f"{storage} {sentence.replace('FILE', shlex.quote(str(storage)))}"
+        ) from error
 
 
 def _sqlite_error(error: BaseException) -> BaseException:
@@ -120,7 +123,8 @@ def _other_version(error: RuntimeError, storage: Path) -> str:
     if "storage upgrade" in str(error):
         return (
             "was made by an older Optuna: run "
-            f"`optuna storage upgrade --storage sqlite:///{storage}` and run again, {_KEPT}"
+            f"`optuna storage upgrade --storage {shlex.quote(f'sqlite:///{storage}')}` and run "
+            f"again, {_KEPT}"
         )
     return (
         f"was made by another Optuna than the {optuna.__version__} here: install a newer one, or "

@@ -2,6 +2,8 @@
 
 import csv
 import os
+import re
+import shlex
 from pathlib import Path
 
 import pandas as pd
@@ -304,6 +306,15 @@ def test_a_row_that_repeats_another_is_told(folder):
     (remark,) = read_pairs(written(folder, "study,image,text", *rows)).remarks
     assert (remark.about, remark.count) == ("repeated rows", 1)
     assert "both picture and text of another: 1 (lines 2 and 4, for one)" in remark.sentence
+
+
+def test_a_told_column_with_a_blank_can_be_pasted(folder):
+    lines = ["image,text,Patient ID", "images/a.png,t,7"]
+    path = written(folder, *lines)
+    (remark,) = read_pairs(path).remarks
+    told = re.search(r"Name it by (.*)\)", remark[1])[1]
+    assert shlex.split(told) == ["-p", "patient_column=Patient ID"]
+    assert read_pairs(path, patient_column="Patient ID").studies.patient.tolist() == ["7"]
 
 
 def test_columns_that_are_not_used_are_named_with_what_they_may_mean(folder):
