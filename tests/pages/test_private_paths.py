@@ -13,7 +13,7 @@ from cxr_mtl.pages.private_paths import PrivatePaths, private_paths
 from cxr_mtl.runs.manifest import Record
 
 FOLDER = "/home/someone/my_study/`x` <img src=x onerror=y()> 'a' \"b\" é"
-HIDDEN = PrivatePaths({"/home/someone": "~/", "/work/repository": "", FOLDER: ""})
+HIDDEN = PrivatePaths({"/home/someone": "~/", "/srv/repository": "", FOLDER: ""})
 
 
 def record(**parameters):
@@ -48,13 +48,13 @@ def test_a_file_is_shown_by_its_name_however_its_path_is_written(spelt):
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        ("/work/repository/runs/demo", "runs/demo"),
-        ("in /work/repository: no", "in .: no"),
+        ("/srv/repository/runs/demo", "runs/demo"),
+        ("in /srv/repository: no", "in .: no"),
         ("/home/someone/other/x.png", "~/other/x.png"),
         ("cd /home/someone", "cd ~"),
-        ("/work/repository-2/x", "/work/repository-2/x"),
-        ("/mnt/work/repository/x", "/mnt/work/repository/x"),
-        ("https://example.org/work/repository/x", "https://example.org/work/repository/x"),
+        ("/srv/repository-2/x", "/srv/repository-2/x"),
+        ("/mnt/srv/repository/x", "/mnt/srv/repository/x"),
+        ("https://example.org/srv/repository/x", "https://example.org/srv/repository/x"),
         ("runs/demo", "runs/demo"),
     ],
 )
