@@ -1,7 +1,7 @@
 # book    the demo edition: environment, chapters, pages in _build/html
 # test    the same environment, lint, all tests
-# fuzz    a million odd inputs at all doors that read what users give: hours; a stopped one resumes
-# faults  100 kills of a run at random moments, full disks, closed folders, clocks that jump: an hour
+# fuzz    a million odd inputs at all doors that read what users give; a stopped one resumes
+# faults  100 kills of a run at random moments, full disks, closed folders, clocks that jump
 # serve   the pages at http://127.0.0.1:8000
 # site    where the finished pages lie, for any static web server
 # teach   the exercises as notebooks in _build/teach: student, without solutions; instructor

@@ -107,12 +107,8 @@ def listed(names: Sequence[str]) -> str:
 
 
 def _text_of(path: Path) -> str:
-    written = str(path)
-    if not os.path.exists(path):
-        if re.match(r"\w+:/", written):
-            raise InputError(f"{path} is an address: download the CSV and name the file")
-        if written.startswith("~"):
-            raise InputError(f"{path} is missing: write out the folder that ~ stands for")
+    if not os.path.exists(path) and re.match(r"\w+:/", str(path)):
+        raise InputError(f"{path} is an address: download the CSV and name the file")
     check_regular_file(path, "CSV")
     try:
         content = path.read_bytes()

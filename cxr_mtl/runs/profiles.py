@@ -19,7 +19,7 @@ def read_profile(path: Path) -> dict[str, Any]:
             that YAML reads to another base than 10.
     """
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)
     except FileNotFoundError:
         raise InputError(f"the profile {path} does not exist: name another file") from None
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
@@ -33,7 +33,7 @@ def read_profile(path: Path) -> dict[str, Any]:
     return values
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
+class _StrictLoader(yaml.SafeLoader):
     """A safe loader that refuses a key given twice, and says where a value is none of its kind.
 
     YAML 1.1 reads `010` as 8 and `1:30` as 90, which nobody means; they are refused.

@@ -122,7 +122,6 @@ def test_what_is_no_file_is_refused(tmp_path):
     for path, message in (
         (tmp_path / "gone.csv", r"gone\.csv is missing: .*correct its path"),
         (tmp_path / ("a" * 300), "cannot be reached .File name too long.: correct its path"),
-        ("~/table.csv", "is missing: write out the folder that ~"),
         ("https://example.org/table.csv", "is an address: download the CSV"),
         (tmp_path, "is a folder, not a file: give the file that holds the CSV"),
         (tmp_path / "pipe", "is a named pipe, not a file"),
