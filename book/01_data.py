@@ -65,7 +65,7 @@ from cxr_mtl.models import (
     reading_table,
     source_files,
 )
-from cxr_mtl.phantoms import draw_phantoms
+from cxr_mtl.phantoms import draw_phantoms, drawn_codes
 from cxr_mtl.runs import Run, check_parameters, watch
 from cxr_mtl.training import tokenizer_source
 
@@ -132,6 +132,10 @@ data = assign_parts(
     duplicates=duplicates,
 )
 studies = data.studies
+if dataset == "phantom":
+    studies = studies.assign(
+        drawn_codes=studies["mesh_major"].map(drawn_codes)
+    )
 print(f"{len(studies):,} studies kept, {len(data.dropped):,} dropped")
 data.dropped["reason"].value_counts().rename_axis(None).to_frame(
     "dropped studies"
@@ -211,6 +215,11 @@ pd.DataFrame(
 # demo edition *draws* one frontal picture for each real report, from the report's own MeSH codes:
 # what the code names, on the side and at the place and with the severity it names, over a real
 # lung outline. From here on, phantoms and real images take the same road.
+#
+# So a phantom knows of its report only what the codes say, and not all of that: some headings cannot be
+# drawn. Two studies with the same drawn codes get pictures that differ by chance alone, and no model can
+# tell which of the two reports belongs to which. The tables of the chapters on
+# [retrieval](05_retrieval) and on [evidence](08_evidence) say what that allows, as the *code ceiling*.
 
 # %% mystnb={"figure": {"name": "fig-images", "caption": "Studies of this edition. Where they have MeSH headings: one without findings, and for each of the 19 most frequent headings the study with the fewest other codes, with the code, the study and the beginning of its impression."}, "image": {"alt": "Grid of frontal chest images, each captioned with a MeSH code, the study number and the beginning of the impression"}}
 set_matplotlib_formats("jpeg", pil_kwargs={"quality": 85})

@@ -9,16 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.records import Record
 from cxr_mtl.evidence.bootstrap import Bootstrap, median_of, percentile_interval
+from cxr_mtl.evidence.bounds import CEILING_METRICS, CHANCE, DUPLICATE_CEILING, ceiling_vectors
 from cxr_mtl.evidence.table_rows import UNDEFINED, Row
-from cxr_mtl.evidence.tables import (
-    CEILING,
-    CEILING_METRICS,
-    CHANCE,
-    checked_labels,
-    make_record,
-    report_vectors,
-    study_count,
-)
+from cxr_mtl.evidence.tables import checked_labels, make_record, study_count
 from cxr_mtl.retrieval.metric_registry import (
     OWN_ITEM_MEASURES,
     RELEVANCE_MEASURES,
@@ -80,22 +73,23 @@ def chance_records(
     return protocol_records(equal, equal, labels, texts, headings, CHANCE, None, clinical)
 
 
-def ceiling_records(texts: Sequence[str]) -> list[Record]:
-    """The own_study `protocol_records` of a cross-modal search that knows every report's words.
+def ceiling_records(
+    texts: Sequence[str], drawn_codes: Sequence[Sequence[str]] | None
+) -> list[Record]:
+    """The own_study `protocol_records` of the ceilings of `bounds`, under the strict protocol.
 
-    The studies of the query's report come first and tie. As nothing parts equal reports, no
-    cross-modal search can expect a higher recall or mrr; of the median rank it is no bound
-    (`CEILING_METRICS`).
+    Args:
+        drawn_codes: those that each study's picture is drawn from; None where it is no drawing.
 
     Raises:
-        InputError: fewer than 2 texts.
+        InputError: fewer than 10 texts, or of `ceiling_vectors`.
     """
-    vectors = report_vectors(texts)
-    own = {"own_study": own_study(len(vectors))}
+    own = {"own_study": own_study(len(texts))}
     return [
         record
+        for name, vectors in ceiling_vectors(texts, drawn_codes).items()
         for direction, search in searches("cross_modal", vectors, vectors).items()
-        for record in _search_records("cross_modal", direction, search, own, CEILING, None)
+        for record in _search_records("cross_modal", direction, search, own, name, None)
         if record["metric"] in CEILING_METRICS
     ]
 
@@ -128,7 +122,9 @@ def relevance_ceiling_records(
         for direction, scores in of_reports.items():
             search = Search(scores, everyone)
             known = {name: relevance}
-            records += _search_records("cross_modal", direction, search, known, CEILING, None)
+            records += _search_records(
+                "cross_modal", direction, search, known, DUPLICATE_CEILING, None
+            )
     return records
 
 

@@ -9,6 +9,7 @@ from pandas.io.formats.style import Styler
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.records import Key, number_key
 from cxr_mtl.base.styled_tables import styled
+from cxr_mtl.evidence.bounds import CEILINGS, CHANCE
 
 Record = Mapping[str, Any]
 Text = Callable[[Record], str]
@@ -55,7 +56,7 @@ RANKS = ("median_rank", "mean_rank")
 LOWER_IS_BETTER = (*RANKS, "brier", "ece", "log_loss")
 NO_CONTEST = ("similarity", "inflation")
 """Metrics whose height says nothing of how good a model is."""
-NOT_TRAINED = ("chance", "duplicate ceiling", "random", "shuffled", "image_only", "text_only")
+NOT_TRAINED = (CHANCE, *CEILINGS, "random", "shuffled", "image_only", "text_only")
 REFERENCE = "fine_tuned"
 
 

@@ -2,7 +2,7 @@
 
 Of models with their intervals, `low` and `high`, the 95 % bootstrap interval over the queries (the
 searched collection stays as it is), and the p-values of their differences; of a random order and
-of the best that duplicate reports allow.
+of the best that equal reports, or equal codes of drawn pictures, allow.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.records import Record
 from cxr_mtl.base.resources import in_chunks
-from cxr_mtl.data.splits import normalise_text
 from cxr_mtl.evidence.bootstrap import Bootstrap
+from cxr_mtl.evidence.bounds import CEILING_METRICS, CHANCE, ceiling_vectors
 from cxr_mtl.evidence.paper import paper_value
 from cxr_mtl.evidence.significance import holm, paired_tests
 from cxr_mtl.evidence.table_rows import (
@@ -38,10 +38,6 @@ TABLE_PROTOCOLS: tuple[Protocol, ...] = ("fused", "cross_modal")
 TESTED = ("accuracy", "precision", "recall", "mrr", "mean_rank")
 SAME = {"accuracy": "recall"}
 """Two names of one quantity, where both are in the tables; it is tested once."""
-CHANCE, CEILING = "chance", "duplicate ceiling"
-CEILING_METRICS = ("accuracy", "recall", "mrr", "mean_rank")
-"""Own-study metrics that the ceiling bounds: means, not the median rank, since an order among equal
-reports can have a lower median than their tie."""
 
 
 class Cell(NamedTuple):
@@ -152,33 +148,31 @@ def mark_differences(
     return [record | found.get(_test(record), {}) for record in records]
 
 
-def bound_records(labels: ArrayLike, texts: Sequence[str]) -> list[Record]:
-    """The records of Tables I to III for a random order and for the duplicate ceiling.
+def bound_records(
+    labels: ArrayLike, texts: Sequence[str], drawn_codes: Sequence[Sequence[str]] | None
+) -> list[Record]:
+    """The records of Tables I to III for a random order and for the ceilings of `bounds`.
 
     Chance ties all items, so every number is its exact expectation; its similarities mean nothing
-    and are left out. The ceiling puts the studies of the query's report first and ties them: as
-    nothing parts equal reports, no cross-modal search can expect more in `CEILING_METRICS`. Under
-    the fused protocol it is none, since there images part equal reports.
+    and are left out. A ceiling bounds `CEILING_METRICS` of the strict protocol. Under the fused one
+    it is none, since there the query is half of its own target, which nothing else is.
+
+    Args:
+        drawn_codes: those that each study's picture is drawn from; None where it is no drawing.
 
     Raises:
-        InputError: as in `evaluate_tables`.
+        InputError: as in `evaluate_tables` and `ceiling_vectors`.
     """
     equal = np.ones((len(texts), 1))
     chance = evaluate_tables(equal, equal, labels, CHANCE, None, None)[0]
-    by_report = report_vectors(texts)
-    ceiling = evaluate_tables(by_report, by_report, labels, CEILING, None, None)[0]
-    return [record for record in chance if record["metric"] != "similarity"] + [
-        record
-        for record in ceiling
-        if record["protocol"] == "cross_modal" and record["metric"] in CEILING_METRICS
-    ]
-
-
-def report_vectors(texts: Sequence[str]) -> NDArray[np.float32]:
-    """Vectors [studies, 64]: equal for equal normalised texts, in random directions for others."""
-    reports, report = np.unique([normalise_text(text) for text in texts], return_inverse=True)
-    directions = np.random.default_rng(0).standard_normal((len(reports), 64), dtype=np.float32)
-    return directions[report]
+    records = [record for record in chance if record["metric"] != "similarity"]
+    for name, vectors in ceiling_vectors(texts, drawn_codes).items():
+        records += [
+            record
+            for record in evaluate_tables(vectors, vectors, labels, name, None, None)[0]
+            if record["protocol"] == "cross_modal" and record["metric"] in CEILING_METRICS
+        ]
+    return records
 
 
 def study_count(found: Mapping[Protocol, Mapping[Direction, Search]]) -> int:

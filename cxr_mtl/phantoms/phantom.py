@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cxr_mtl.data.mesh_codes import parse_code
+from cxr_mtl.data.mesh_codes import Code, parse_code
 from cxr_mtl.phantoms import heart, implants, lesions, pleura, skeleton
 from cxr_mtl.phantoms.anatomy import Anatomy, sample_anatomy
 from cxr_mtl.phantoms.canvas import Canvas
@@ -37,14 +37,25 @@ def draw(codes: Sequence[str], seed: int, size: int = 256) -> np.ndarray:
     return develop(anatomy, canvas, rng)
 
 
+def drawn_codes(codes: Sequence[str]) -> list[str]:
+    """The codes that a phantom shows, in the order of drawing: those of a drawn heading.
+
+    Phantoms of equal drawn codes differ by their seeds alone.
+    """
+    return [str(code) for code in _drawn(codes)]
+
+
+def _drawn(codes: Sequence[str]) -> list[Code]:
+    return [code for code in map(parse_code, codes) if code.heading in DRAWN_HEADINGS]
+
+
 def _apply_findings(anatomy: Anatomy, canvas: Canvas, codes: Sequence[str], seed: int) -> None:
     """Reform the anatomy and paint the canvas by a study's codes.
 
     Each code has its own random numbers, so one finding never moves another.
     """
     findings = []
-    for text in codes:
-        code = parse_code(text)
+    for code in _drawn(codes):
         rng = np.random.default_rng((seed, zlib.crc32(str(code).encode())))
         findings.append(settle(code, rng))
     for finding in findings:

@@ -133,7 +133,7 @@ def test_chance_has_the_clinical_relevance_too():
 
 def test_the_ceiling_is_what_duplicate_reports_leave():
     texts = ["a", "A ", "a", "b", "b", *(f"report {i}" for i in range(5))]
-    records = ceiling_records(texts)
+    records = ceiling_records(texts, None)
     for direction in DIRECTIONS:
         own = {"protocol": "cross_modal", "direction": direction, "relevance": "own_study"}
         top = only(records, **own, metric="recall", k=1)["value"]
@@ -216,7 +216,7 @@ def test_reports_or_headings_of_other_studies_are_refused(texts, headings, sente
 @pytest.mark.parametrize("texts", [[], ["one"]])
 def test_a_ceiling_of_fewer_than_two_reports_is_refused(texts):
     with pytest.raises(InputError, match="at least"):
-        ceiling_records(texts)
+        ceiling_records(texts, None)
 
 
 def test_a_bootstrap_of_another_test_set_is_refused():

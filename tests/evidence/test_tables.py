@@ -10,19 +10,17 @@ from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.data.splits import duplicate_ceiling
 from cxr_mtl.evidence.bootstrap import Bootstrap
+from cxr_mtl.evidence.bounds import CHANCE, DUPLICATE_CEILING, group_vectors
 from cxr_mtl.evidence.by_protocol import protocol_records
 from cxr_mtl.evidence.paper import PAPER_TABLES
 from cxr_mtl.evidence.significance import holm, paired_test
 from cxr_mtl.evidence.tables import (
-    CEILING,
-    CHANCE,
     Cell,
     bound_records,
     cell_of,
     evaluate_tables,
     mark_differences,
     reciprocal_ranks,
-    report_vectors,
 )
 from tests.evidence.drawn_pairs import chosen, only, pairs, unit
 
@@ -290,7 +288,7 @@ LABELS = np.array([0, 1] * 10)
 def values(model, **wanted):
     return {
         (r["direction"], r["metric"], r["k"]): r["value"]
-        for r in bound_records(LABELS, REPORTS)
+        for r in bound_records(LABELS, REPORTS, None)
         if r["model"] == model and all(r[key] == value for key, value in wanted.items())
     }
 
@@ -314,13 +312,13 @@ def test_chance_of_the_rank_is_the_middle():
 
 
 def test_the_ceiling_is_that_of_the_duplicates():
-    found = values(CEILING, table=1)
+    found = values(DUPLICATE_CEILING, table=1)
     assert found["text_to_image", "accuracy", 1] == pytest.approx(duplicate_ceiling(REPORTS))
     assert found["text_to_image", "accuracy", 3] == 1
 
 
 def test_a_search_may_have_a_lower_median_rank_than_the_ceiling_and_so_it_bounds_none():
-    reports = report_vectors([*"abcd", *6 * "e"])
+    reports = group_vectors([*"abcd", *6 * "e"])
     tilt = 0.1 * np.maximum(np.arange(10) - 4, 0)[:, None]  # Parts the images of equal reports.
     queries, parted = np.hstack([reports, 0 * tilt]), np.hstack([reports, tilt])
     medians, means = [], []
@@ -331,14 +329,5 @@ def test_a_search_may_have_a_lower_median_rank_than_the_ceiling_and_so_it_bounds
         means.append(found["mean_rank"])
     assert medians == [3.5, 1.5]
     assert means == [2.5, 2.5]
-    metrics = {metric for _, metric, _ in values(CEILING)}
+    metrics = {metric for _, metric, _ in values(DUPLICATE_CEILING)}
     assert metrics == {"accuracy", "recall", "mrr", "mean_rank"}
-
-
-def test_report_vectors_are_equal_for_equal_words_and_only_then():
-    vectors = report_vectors(REPORTS)
-    assert vectors.shape == (20, 64)
-    same = (vectors[:, None] == vectors).all(axis=2)
-    expected = np.eye(20, dtype=bool)
-    expected[0, 1] = expected[1, 0] = True
-    np.testing.assert_array_equal(same, expected)

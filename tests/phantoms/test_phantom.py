@@ -11,7 +11,7 @@ from PIL import Image
 
 from cxr_mtl.data.mesh_codes import parse_code
 from cxr_mtl.phantoms.anatomy import lung_outlines, sample_anatomy
-from cxr_mtl.phantoms.phantom import DRAWN_HEADINGS, draw
+from cxr_mtl.phantoms.phantom import DRAWN_HEADINGS, draw, drawn_codes
 
 SIZE = 160
 SEEDS = (1, 3)
@@ -75,6 +75,14 @@ def test_equal_arguments_give_equal_pixels():
     codes = ["Opacity/lung/base/right", "Cardiomegaly/mild"]
     assert np.array_equal(draw(codes, 7, SIZE), draw(codes, 7, SIZE))
     assert not np.array_equal(draw(codes, 7, SIZE), draw(codes, 8, SIZE))
+
+
+def test_a_phantom_shows_its_drawn_codes_and_nothing_else(archive_codes):
+    more = [codes for codes in archive_codes if 0 < len(drawn_codes(codes)) < len(codes)]
+    assert more
+    for codes in more:
+        assert np.array_equal(draw(codes, 7, 64), draw(drawn_codes(codes), 7, 64)), codes
+    assert drawn_codes(["normal", "No Indexing"]) == []
 
 
 def test_a_phantom_is_a_grey_picture_of_the_size_asked_for():
