@@ -3,11 +3,8 @@
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from graphlib import TopologicalSorter
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
-from typing import TypeVar
 
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from papermill.iorw import local_file_io_cwd
@@ -23,12 +20,12 @@ from cxr_mtl.runs.manifest import is_manifest, manifest_values, what_differs
 from cxr_mtl.runs.parameters import merge_declarations, resolve
 from cxr_mtl.runs.profiles import read_profile
 from cxr_mtl.runs.run import Run, existing_run, named_run
+from cxr_mtl.runs.scheduler import run_side_by_side
 from cxr_mtl.runs.stage_runner import Outcome, StageResult, StageRunner, Values
 from cxr_mtl.runs.stages import BOOK, Chapter, chosen_stages, read_stages, upstream
 from cxr_mtl.runs.study_checks import CONTENT_CHECKS, check_files, check_needs
 
 Plan = list[tuple[Chapter, Values]]
-Result = TypeVar("Result")
 AT_ONCE_VARIABLE = "CXR_MTL_AT_ONCE"
 """How many stages may run side by side; without it two, for most keep one core busy at most."""
 
@@ -173,49 +170,6 @@ def time_table(outcomes: Sequence[Outcome], seconds: float) -> Table:
     return table
 
 
-def run_side_by_side(
-    needs: Mapping[str, Set[str]],
-    alone: Set[str],
-    at_once: int,
-    run: Callable[[str], Result],
-    stop: Callable[[], None],
-) -> Iterator[Result]:
-    """Call `run` in threads, `at_once` at most, with each name of `needs` after those it needs.
-
-    Of the names that may begin the first in the order of `needs` does. Those in `alone` wait until
-    nothing else runs, and nothing begins beside them. Results are yielded as they come, and what
-    needs them begins after that. After an error nothing more begins, and the first error is raised
-    when all that had begun have ended and were yielded. When the caller gives up, `stop` must end
-    what runs.
-    """
-    sorter = TopologicalSorter(needs)
-    sorter.prepare()
-    waiting: list[str] = []
-    running: dict[Future[Result], str] = {}
-    failure: BaseException | None = None
-    with ThreadPoolExecutor(at_once) as pool:
-        try:
-            while running or (sorter.is_active() and failure is None):
-                waiting = sorted([*waiting, *sorter.get_ready()], key=list(needs).index)
-                while failure is None and len(running) < at_once:
-                    name = _next(waiting, set(running.values()), alone)
-                    if name is None:
-                        break
-                    waiting.remove(name)
-                    running[pool.submit(run, name)] = name
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    name = running.pop(future)
-                    if future.exception() is None:
-                        yield future.result()
-                        sorter.done(name)
-                    failure = failure or future.exception()
-        except BaseException:  # an interrupt, or the caller closes the generator
-            stop()
-            raise
-    if failure is not None:
-        raise failure
-
-
 def _keep(results: Iterator[StageResult], run: Run, asked: Plan, console: Console) -> list[Outcome]:
     """Put each stage that ends into the run's manifest, and say what it took and found.
 
@@ -294,9 +248,3 @@ def _check_kernel() -> None:
             f"the Jupyter kernel python3 ({spec.resource_dir}) starts {spec.argv[0]}, not "
             f"{sys.executable}: remove that folder or reinstall ipykernel here"
         )
-
-
-def _next(waiting: Sequence[str], running: Set[str], alone: Set[str]) -> str | None:
-    if running & alone:
-        return None
-    return next((name for name in waiting if not running or name not in alone), None)
