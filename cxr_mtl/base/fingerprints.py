@@ -1,14 +1,14 @@
-"""Fingerprints: what a chapter's code, the library under it and its files amount to."""
+"""Fingerprints: what a chapter's code and the library under it amount to."""
 
 import ast
 import functools
 import hashlib
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cxr_mtl.base.files import content_key, sha256_of_file
+from cxr_mtl.base.file_hashes import digest
+from cxr_mtl.base.files import content_key
 from cxr_mtl.base.imports import LIBRARY, imported_files, is_python
 
 if TYPE_CHECKING:
@@ -56,56 +56,6 @@ def library_sources(code: Iterable[str], library: Path = LIBRARY) -> dict[str, s
 def _package_of(path: Path) -> Path:
     """The nearest folder around a file that is a package."""
     return next(folder for folder in path.parents if (folder / "__init__.py").is_file())
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file, or a key of the names and hashes of a folder's files."""
-    if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.is_file())
-        return content_key([[str(file.relative_to(path)), digest(file)] for file in files])
-    state = path.stat()
-    return _remembered_sha256(str(path.absolute()), state.st_size, state.st_mtime_ns)
-
-
-@functools.cache
-def _remembered_sha256(path: str, size: int, modified: int) -> str:
-    return sha256_of_file(path)
-
-
-FileState = tuple[str, int, int]
-"""Path, bytes and time of change in nanoseconds; -1 for both of a file that is not there."""
-
-
-def file_state(path: Path | str) -> FileState:
-    """What tells cheaply whether a file is as it was: no file of the same state is read again."""
-    try:
-        state = os.stat(path)
-    except (OSError, ValueError):
-        return str(path), -1, -1
-    return str(path), state.st_size, state.st_mtime_ns
-
-
-def folder_states(folder: Path) -> Iterator[FileState]:
-    """The states of all files of a folder, those behind links included, in the order of paths."""
-    found, seen = [], set()
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        seen.add(os.path.realpath(parent))  # a link may lead back to a folder above it
-        folders[:] = [
-            name for name in folders if os.path.realpath(os.path.join(parent, name)) not in seen
-        ]
-        found += [os.path.join(parent, name) for name in names]
-    yield from map(file_state, sorted(found))
-
-
-def input_digest(path: Path) -> str | None:
-    """A file's SHA-256; of a folder, which may be large, a key of names, sizes and times."""
-    if not path.exists():
-        return None
-    if path.is_file():
-        return digest(path)
-    return content_key(
-        [[os.path.relpath(name, path), *state] for name, *state in folder_states(path)]
-    )
 
 
 @functools.cache

@@ -12,8 +12,8 @@ import pandas as pd
 from PIL import Image, UnidentifiedImageError
 
 from cxr_mtl.base.errors import InputError
+from cxr_mtl.base.file_hashes import FileState, file_state
 from cxr_mtl.base.files import check_regular_file, sha256_of_file
-from cxr_mtl.base.fingerprints import FileState, file_state
 from cxr_mtl.base.quiet import Quiet
 from cxr_mtl.data.deep_pictures import is_deep, scale_deep
 from cxr_mtl.data.dicom import SUFFIXES, is_dicom, read_dicom

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from cxr_mtl.base.fingerprints import FileState
+from cxr_mtl.base.file_hashes import FileState
 from cxr_mtl.base.records import NOTICE
 
 DROPPED_COLUMNS = ["study", "reason", "detail"]

@@ -13,8 +13,8 @@ from pydantic import BaseModel
 from torch import Tensor, nn
 
 from cxr_mtl.base.errors import InputError
+from cxr_mtl.base.file_hashes import FileState, folder_states
 from cxr_mtl.base.files import read_json, read_json_as, user_path
-from cxr_mtl.base.fingerprints import FileState, folder_states
 from cxr_mtl.models import demo_architecture  # noqa: F401  (registers the demo's image tower with timm)
 from cxr_mtl.models.hub import hub_model
 from cxr_mtl.models.model_folder import (

@@ -12,10 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from cxr_mtl.base.errors import InputError
+from cxr_mtl.base.file_hashes import FileState, file_state, folder_states
 from cxr_mtl.base.files import check_writable
 from cxr_mtl.base.records import NOTICE
 from cxr_mtl.base.terminal import PlainConsole
-from cxr_mtl.runs.freshness import recorded, stage_parts, why_stale
+from cxr_mtl.runs.freshness import input_paths, recorded, stage_parts, why_stale
 from cxr_mtl.runs.manifest import is_manifest, manifest_values, what_differs
 from cxr_mtl.runs.parameters import merge_declarations, resolve
 from cxr_mtl.runs.profiles import read_profile
@@ -24,6 +25,7 @@ from cxr_mtl.runs.scheduler import run_side_by_side
 from cxr_mtl.runs.stage_runner import Outcome, StageResult, StageRunner, Values
 from cxr_mtl.runs.stages import BOOK, Chapter, chosen_stages, read_stages, upstream
 from cxr_mtl.runs.study_checks import CONTENT_CHECKS, check_files, check_needs
+from cxr_mtl.runs.watched_files import keep_hashes, recall_hashes, watched_states
 
 Plan = list[tuple[Chapter, Values]]
 AT_ONCE_VARIABLE = "CXR_MTL_AT_ONCE"
@@ -114,11 +116,13 @@ def run_chapters(
         check_needs(asked, run, every)
         left = {name for chapter, _ in asked for name in chapter.leaves}
         _check_content(CONTENT_CHECKS.keys() - left, run, asked)
+        recall_hashes(run)
         try:
             outcomes = _keep(results, run, asked, console)
         except KeyboardInterrupt:
             console.print("interrupted: what was finished is kept, and the same command goes on")
             raise
+        keep_hashes(run, _states_outside(asked, run))
     return sorted(outcomes, key=lambda outcome: order.index(outcome.step))
 
 
@@ -132,6 +136,7 @@ def chapter_states(
     """
     _, chapters = plan(profile, run_name, overrides)
     run = existing_run(run_name)
+    recall_hashes(run)
     states: dict[str, str | None] = {}
     for chapter, values in chapters:
         try:
@@ -188,6 +193,14 @@ def _keep(results: Iterator[StageResult], run: Run, asked: Plan, console: Consol
             outcomes.append(outcome)
             _check_content(leaves[outcome.step], run, asked)
     return outcomes
+
+
+def _states_outside(stages: Plan, run: Run) -> Iterator[FileState]:
+    """The states of the files outside of a run that stages rest on."""
+    for chapter, values in stages:
+        yield from watched_states(run, chapter.name)
+        for _, path in input_paths(chapter, values):
+            yield from folder_states(path) if path.is_dir() else [file_state(path)]
 
 
 def _check_content(names: Set[str], run: Run, asked: Plan) -> None:

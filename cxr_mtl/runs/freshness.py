@@ -10,13 +10,14 @@ import nbformat
 from pydantic import ValidationError
 
 from cxr_mtl.base.errors import InputError
+from cxr_mtl.base.file_hashes import digest
 from cxr_mtl.base.files import content_key, read_json
-from cxr_mtl.base.fingerprints import chapter_code, digest, input_digest, library_sources
+from cxr_mtl.base.fingerprints import chapter_code, library_sources
 from cxr_mtl.base.imports import code_cells
 from cxr_mtl.runs.manifest import Record, manifest_values, package_versions
 from cxr_mtl.runs.run import LOCK, RUNS, Run
 from cxr_mtl.runs.stages import BOOK, Chapter, executed_copy, read_chapters
-from cxr_mtl.runs.watched_files import what_changed
+from cxr_mtl.runs.watched_files import recall_hashes, what_changed
 
 _GROUPS = {
     "parameters": "the parameter {name} changed",
@@ -54,6 +55,7 @@ def read_states(run_name: str, chapters: Iterable[Chapter], root: Path) -> dict[
     if not folder.is_dir():
         return {chapter.name: StageState(chapter.name, None, "not run yet") for chapter in chapters}
     run = Run(folder)
+    recall_hashes(run)
     states = {}
     for chapter in chapters:
         try:
@@ -108,9 +110,7 @@ def stage_parts(
                 "leaves it first"
             )
     paths = {
-        name: input_digest(Path(values[name]))
-        for name, parameter in chapter.parameters.items()
-        if parameter.is_path and values[name] is not None and name != "run_dir"
+        name: digest(path) if path.exists() else None for name, path in input_paths(chapter, values)
     }
     return {
         "code": content_key(chapter_code(chapter.notebook)),
@@ -122,6 +122,15 @@ def stage_parts(
         "versions": package_versions(),
         "python": ".".join(platform.python_version_tuple()[:2]),
     }
+
+
+def input_paths(chapter: Chapter, values: Mapping[str, Any]) -> list[tuple[str, Path]]:
+    """The files and folders that a stage's parameters name for it to read, by parameter."""
+    return [
+        (name, Path(values[name]))
+        for name, parameter in chapter.parameters.items()
+        if parameter.is_path and values[name] is not None and name != "run_dir"
+    ]
 
 
 def recorded(run: Run, name: str) -> Any:

@@ -13,8 +13,9 @@ import psutil
 from pydantic import AwareDatetime, BaseModel, FiniteFloat
 
 from cxr_mtl.base.errors import InputError
+from cxr_mtl.base.file_hashes import digest
 from cxr_mtl.base.files import content_key, read_json
-from cxr_mtl.base.fingerprints import chapter_code, digest, library_sources
+from cxr_mtl.base.fingerprints import chapter_code, library_sources
 from cxr_mtl.base.imports import code_cells
 from cxr_mtl.base.processes import usable_cores
 from cxr_mtl.runs.run import LOCK

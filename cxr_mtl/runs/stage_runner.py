@@ -23,8 +23,8 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from cxr_mtl.base.errors import InputError
+from cxr_mtl.base.file_hashes import digest
 from cxr_mtl.base.files import content_key
-from cxr_mtl.base.fingerprints import digest
 from cxr_mtl.base.resources import PeakMemory
 from cxr_mtl.runs.exercise_cells import label_at
 from cxr_mtl.runs.freshness import recorded, stage_parts, why_stale

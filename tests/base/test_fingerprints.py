@@ -1,4 +1,4 @@
-"""What counts as a change of code or files, and what does not."""
+"""What counts as a change of code, and what does not."""
 
 import subprocess
 import sys
@@ -6,14 +6,7 @@ import sys
 import jupytext
 import pytest
 
-from cxr_mtl.base.fingerprints import (
-    chapter_code,
-    digest,
-    file_state,
-    folder_states,
-    input_digest,
-    library_sources,
-)
+from cxr_mtl.base.fingerprints import chapter_code, library_sources
 from cxr_mtl.base.imports import code_cells
 
 CHAPTER = """\
@@ -83,16 +76,6 @@ def test_an_edit_of_an_imported_modules_code_changes_its_hash_and_a_comment_does
         library_sources(code_cells(page), library)["cxr_mtl/table.json"]
         != after["cxr_mtl/table.json"]
     )
-
-
-def test_a_folders_digest_follows_its_files_names_and_contents(tmp_path):
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a/x").write_text("1")
-    first = digest(tmp_path / "a")
-    (tmp_path / "a/x").write_text("22")
-    second = digest(tmp_path / "a")
-    (tmp_path / "a/x").rename(tmp_path / "a/y")
-    assert len({first, second, digest(tmp_path / "a")}) == 3
 
 
 def test_data_files_count_once_a_module_beside_them_does(library):
@@ -226,22 +209,3 @@ def test_magic_lines_are_code_wherever_they_stand():
     assert not same_code(
         chapter_text(code="x = 1\n# %run a.py"), chapter_text(code="x = 1\n# %run b.py")
     )
-
-
-def test_a_folders_files_are_found_behind_links_and_once_in_a_circle(tmp_path):
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    (elsewhere / "film.png").write_bytes(b"pixels")
-    folder = tmp_path / "folder"
-    (folder / "deep").mkdir(parents=True)
-    (folder / "films").symlink_to(elsewhere)
-    (folder / "deep/above").symlink_to(folder)
-    assert [state[0] for state in folder_states(folder)] == [str(folder / "films/film.png")]
-    before = input_digest(folder)
-    (elsewhere / "film.png").unlink()
-    assert input_digest(folder) != before
-
-
-def test_the_state_of_what_is_no_file_is_that_of_an_absent_one(tmp_path):
-    for path in (tmp_path / "absent", "with\0null", "long" * 2000):
-        assert file_state(path)[1:] == (-1, -1)

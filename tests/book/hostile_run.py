@@ -14,7 +14,7 @@ from nbformat.v4 import new_output
 from PIL import Image
 
 from cxr_mtl.base import styled_tables
-from cxr_mtl.base.fingerprints import digest
+from cxr_mtl.base.file_hashes import digest
 from cxr_mtl.base.terminal import PlainConsole
 from cxr_mtl.explorer import model_entry, write_bundle
 from cxr_mtl.runs.driver import plan, run_chapters

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.base.fingerprints import file_state
+from cxr_mtl.base.file_hashes import file_state
 from cxr_mtl.data.dataset import assign_parts, load_dataset
 from cxr_mtl.data.loaded import loading_records
 

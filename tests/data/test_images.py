@@ -20,7 +20,7 @@ import tifffile
 from PIL import Image, ImageFile, PngImagePlugin
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.base.fingerprints import file_state
+from cxr_mtl.base.file_hashes import file_state
 from cxr_mtl.data import images
 from cxr_mtl.data.images import check_images, read_image
 from cxr_mtl.data.picture_sizes import MAX_ASPECT, MAX_BYTES, MIN_SIDE

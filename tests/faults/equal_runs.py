@@ -6,6 +6,8 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 TIMES = ("started", "finished", "wall_seconds", "peak_memory_bytes", "executed", "left")
 """What the manifest says of one execution; `left` names the same files as are compared here."""
 
@@ -14,17 +16,20 @@ def content_of(run: Path) -> dict[str, Any]:
     """Every file of a run that a reader uses, by path, as its hash or as what it says.
 
     Not compared are the executed chapters, which hold times; of the manifest and the results the
-    times; of the search's database all but the trials.
+    times; of the search's database all but the trials; of the files that are watched the times.
     """
     found: dict[str, Any] = {}
     for path in sorted(run.rglob("*")):
         name = path.relative_to(run).as_posix()
-        if path.is_dir() or path.suffix == ".ipynb" or path.name == ".lock":
+        left_out = path.suffix == ".ipynb" or name in (".lock", "watched/hashes.parquet")
+        if path.is_dir() or left_out:
             continue
         if name == "manifest.json":
             found[name] = _manifest(path)
         elif name == "search.db":
             found[name] = _trials(path)
+        elif name.startswith("watched/"):
+            found[name] = pd.read_parquet(path)[["path", "bytes", "sha256"]].to_dict()
         elif name.startswith("results/"):
             found[name] = [r for r in json.loads(path.read_text()) if not _is_time(r)]
         else:

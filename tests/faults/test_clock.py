@@ -39,15 +39,14 @@ def test_a_run_made_while_the_clock_jumps_is_the_undisturbed_one(undisturbed, tm
     assert content_of(study / "runs/tiny") == undisturbed.content
 
 
-def test_pictures_with_other_times_are_looked_at_again_and_no_chapter_else(undisturbed, tmp_path):
+def test_pictures_and_runs_with_other_times_are_the_same(undisturbed, tmp_path):
     study = undisturbed.fresh_copy(tmp_path / "study")
-    shutil.copytree(undisturbed.folder / "runs", study / "runs")
-    shift(study / "own", 2 * YEAR)
-    code, said = finish(study)
-    assert code == 0, said
-    assert fresh_chapters(said) == list(CHAPTERS[1:]), said
-    code, said = finish(study)
-    assert fresh_chapters(said) == list(CHAPTERS), said
+    shutil.copytree(undisturbed.folder / "runs", study / "runs", copy_function=shutil.copyfile)
+    shift(study, 2 * YEAR)
+    for _ in range(2):
+        code, said = finish(study)
+        assert code == 0, said
+        assert fresh_chapters(said) == list(CHAPTERS), said
 
 
 @pytest.mark.parametrize("seconds", [-YEAR, 0, YEAR])

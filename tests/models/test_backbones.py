@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 from transformers import BertConfig
 
 from cxr_mtl.base.errors import InputError
+from cxr_mtl.base.file_hashes import file_state
 from cxr_mtl.base.files import sha256_of_file, write_json
-from cxr_mtl.base.fingerprints import file_state
 from cxr_mtl.models.backbones import FusionHead, load_backbone, load_recorded, source_files
 from cxr_mtl.models.features import compute_features, embed
 from cxr_mtl.models.last_layer import LastLayer, freeze

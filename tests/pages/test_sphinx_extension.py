@@ -12,7 +12,7 @@ import jupytext
 import pytest
 from nbformat.v4 import new_output
 
-from cxr_mtl.base.fingerprints import digest
+from cxr_mtl.base.file_hashes import digest
 from cxr_mtl.pages.build import PagesError, build_html
 from cxr_mtl.pages.directives import NumberRole
 from cxr_mtl.pages.edition import Edition

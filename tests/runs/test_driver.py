@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.base.fingerprints import digest
+from cxr_mtl.base.file_hashes import digest
 from cxr_mtl.base.terminal import PlainConsole
 from cxr_mtl.runs import driver, freshness, stage_runner, stages
 from cxr_mtl.runs.driver import chapter_states, run_chapters
@@ -523,7 +523,7 @@ def test_what_the_data_cannot_give_is_refused_once_they_are_there_and_notices_ar
 
 
 WATCHING = """
-from cxr_mtl.base.fingerprints import file_state, folder_states
+from cxr_mtl.base.file_hashes import file_state, folder_states
 from cxr_mtl.runs import Run, watch
 
 """
@@ -562,6 +562,35 @@ def test_a_deleted_cache_makes_the_chapter_that_fills_it_stale_and_is_made_again
     run_chapters(console=QUIET)
     assert Path("runs/cache/model/weights").exists()
     assert set(chapter_states().values()) == {None}
+
+
+def give_new_times(folder):
+    for path in folder.rglob("*"):
+        os.utime(path, ns=(0, 0))
+
+
+def test_a_run_that_was_handed_over_is_fresh_whatever_the_times_of_its_files(study, tmp_path):
+    """As by `git clone` and `cp -r`: pictures, a folder of inputs, models in the cache, the run."""
+    Path("films").mkdir()
+    Path("films/film.png").write_bytes(b"pixels")
+    Path("benchmarks").mkdir()
+    Path("benchmarks/train.json").write_text("{}")
+    edit(study / "book/02_model.py", "how: str", 'kept: Path = "benchmarks"\nhow: str')
+    with Path("book/01_data.py").open("a") as chapter:
+        chapter.write(WATCHING + "watch(Run(run_dir), '01_data', folder_states(Path('films')))\n")
+    run_chapters(console=QUIET)
+    clone = tmp_path / "clone"
+    shutil.copytree(study, clone, copy_function=shutil.copyfile)
+    give_new_times(clone)
+    os.chdir(clone)
+    assert chapter_states() == {"01_data": None, "02_model": None}
+    assert [outcome.reason for outcome in run_chapters(console=QUIET)] == [None, None]
+    Path("benchmarks/train.json").write_text("[]")
+    Path("films/film.png").write_bytes(b"Pixels")
+    assert chapter_states() == {
+        "01_data": "films/film.png changed",
+        "02_model": "what the parameter kept points to changed",
+    }
 
 
 def test_a_chapter_whose_input_none_of_those_asked_for_leaves_is_refused_before_any_work(study):

@@ -8,8 +8,8 @@ import pytest
 from nbformat.v4 import new_output
 
 from cxr_mtl.base.errors import InputError
+from cxr_mtl.base.file_hashes import digest
 from cxr_mtl.base.files import content_key
-from cxr_mtl.base.fingerprints import digest
 from cxr_mtl.runs import freshness
 from cxr_mtl.runs.freshness import (
     StageState,

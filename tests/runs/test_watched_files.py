@@ -5,10 +5,19 @@ import os
 import pandas as pd
 import pytest
 
+from cxr_mtl.base import file_hashes
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.base.fingerprints import file_state
+from cxr_mtl.base.file_hashes import file_state
+from cxr_mtl.base.files import sha256_of_file
 from cxr_mtl.runs.run import Run
-from cxr_mtl.runs.watched_files import watch, watched_file, what_changed
+from cxr_mtl.runs.watched_files import (
+    keep_hashes,
+    recall_hashes,
+    watch,
+    watched_file,
+    watched_states,
+    what_changed,
+)
 
 
 @pytest.fixture
@@ -32,16 +41,99 @@ def test_files_that_are_as_they_were_change_nothing(watched):
     ("do", "which", "said"),
     [
         (lambda film: film.write_bytes(b"other pixels"), 0, "changed"),
-        (lambda film: os.utime(film, ns=(0, 0)), 1, "changed"),
+        (lambda film: film.write_bytes(b"Pixels"), 0, "changed"),
         (lambda film: film.unlink(), 1, "is missing"),
         (lambda film: film.write_bytes(b"late"), 2, "is new"),
     ],
-    ids=["overwritten", "of another time", "deleted", "came later"],
+    ids=["overwritten", "by as many bytes", "deleted", "came later"],
 )
 def test_a_file_that_is_not_as_it_was_is_named(watched, do, which, said):
     run, films = watched
     do(films[which])
     assert what_changed(run, "01_data") == f"{films[which]} {said}"
+
+
+def test_a_byte_that_changed_without_a_change_of_size_or_time_is_noticed(watched):
+    run, films = watched
+    before = films[0].stat()
+    films[0].write_bytes(b"Pixels")
+    os.utime(films[0], ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert what_changed(run, "01_data") == f"{films[0]} changed"
+
+
+def test_other_times_are_no_change(watched):
+    run, films = watched
+    for film in films[:2]:
+        os.utime(film, ns=(0, 0))
+    assert what_changed(run, "01_data") is None
+
+
+def test_a_file_that_changed_while_the_stage_read_it_is_not_believed(tmp_path):
+    run, film = Run(tmp_path / "run"), tmp_path / "film.png"
+    film.write_bytes(b"pixels")
+    before = file_state(film)
+    film.write_bytes(b"other pixels")
+    watch(run, "01_data", [before])
+    assert what_changed(run, "01_data") == f"{film} changed"
+    film.write_bytes(b"pixels")
+    assert what_changed(run, "01_data") == f"{film} changed"
+
+
+def test_of_a_file_watched_twice_the_first_state_counts(tmp_path):
+    run, film = Run(tmp_path / "run"), tmp_path / "film.png"
+    absent = file_state(film)
+    film.write_bytes(b"pixels")
+    watch(run, "01_data", [absent, file_state(film)])
+    assert what_changed(run, "01_data") == f"{film} is new"
+
+
+@pytest.fixture
+def copied(watched, monkeypatch):
+    """That run, its pictures with other times, and the list of those that are read from now on."""
+    run, films = watched
+    for film in films[:2]:
+        os.utime(film, ns=(0, 0))
+    now, reads = file_hashes.time.time_ns, []
+    monkeypatch.setattr(file_hashes.time, "time_ns", lambda: now() + 10**13)
+    monkeypatch.setattr(
+        file_hashes, "sha256_of_file", lambda path: reads.append(path) or sha256_of_file(path)
+    )
+    return run, films, reads
+
+
+def test_of_a_copied_run_each_file_is_read_once(copied, monkeypatch):
+    run, films, reads = copied
+    assert what_changed(run, "01_data") is None
+    keep_hashes(run, watched_states(run, "01_data"))
+    monkeypatch.setattr(file_hashes, "_known", {})
+    recall_hashes(run)
+    assert what_changed(run, "01_data") is None
+    assert reads == [str(film) for film in films[:2]]
+    films[0].write_bytes(b"Pixels")
+    assert what_changed(run, "01_data") == f"{films[0]} changed"
+
+
+def test_hashes_are_written_where_they_are_others_and_not_touched_else(copied):
+    run, _, _ = copied
+    assert what_changed(run, "01_data") is None
+    keep_hashes(run, watched_states(run, "01_data"))
+    kept = (run / "watched/hashes.parquet").stat()
+    keep_hashes(run, watched_states(run, "01_data"))
+    assert (run / "watched/hashes.parquet").stat().st_ino == kept.st_ino
+
+
+@pytest.mark.parametrize("content", [b"x", None], ids=["damaged", "a foreign table"])
+def test_damaged_hashes_are_made_anew(copied, content):
+    run, _, reads = copied
+    path = run / "watched/hashes.parquet"
+    pd.DataFrame({"path": ["x"]}).to_parquet(path)
+    if content:
+        path.write_bytes(content)
+    recall_hashes(run)
+    assert what_changed(run, "01_data") is None
+    assert len(reads) == 2
+    keep_hashes(run, watched_states(run, "01_data"))
+    assert len(pd.read_parquet(path)) == 2
 
 
 def test_a_link_is_the_file_it_leads_to(tmp_path):

@@ -13,8 +13,8 @@ from hostile import seeds
 from hypothesis import strategies as st
 from mutation import mutated
 
+from cxr_mtl.base.file_hashes import digest
 from cxr_mtl.base.files import content_key, sha256_of_file, write_json
-from cxr_mtl.base.fingerprints import digest
 from cxr_mtl.runs.compare import compare_page, compare_runs, tables_of_what_moved
 from cxr_mtl.runs.freshness import StageState, read_states, stage_parts
 from cxr_mtl.runs.manifest import git_state, hardware, manifest_values, versions, what_differs
