@@ -61,12 +61,17 @@ def run(
     run: RunName = "demo",
     parameter: Overrides = None,
     force: Annotated[bool, typer.Option("--force", help="Execute fresh chapters too.")] = False,
+    upstream: Annotated[
+        bool, typer.Option("--upstream", help="Execute first what they rest on and is not fresh.")
+    ] = False,
 ) -> None:
     """Execute the chapters that are not fresh; outputs go to runs/NAME."""
     from cxr_mtl.runs.driver import run_chapters
 
     with _time_told() as outcomes:
-        outcomes += run_chapters(profile, run, parameter or (), chapters or (), force, console)
+        outcomes += run_chapters(
+            profile, run, parameter or (), chapters or (), force, console, upstream
+        )
 
 
 @app.command()
@@ -101,7 +106,7 @@ def book(
 @app.command()
 def status(profile: Profile = "demo", run: RunName = "demo", parameter: Overrides = None) -> None:
     """Say which chapters of a run are fresh, and why the others are not."""
-    from cxr_mtl.runs.driver import chapter_states, state_table
+    from cxr_mtl.runs.status import chapter_states, state_table
 
     console.print(state_table(chapter_states(profile, run, parameter or ())))
 
@@ -119,12 +124,10 @@ def search(
     the profile, or later commands search anew.
     """
     from cxr_mtl.runs.driver import run_chapters
-    from cxr_mtl.runs.stages import read_chapters, upstream
 
     overrides = [*(parameter or ()), *([f"workers={workers}"] if workers else ())]
-    chapters = [*upstream("03_weight_search", read_chapters()), "03_weight_search"]
     with _time_told() as outcomes:
-        outcomes += run_chapters(profile, run, overrides, chapters, False, console)
+        outcomes += run_chapters(profile, run, overrides, ["03"], False, console, True)
 
 
 @app.command()

@@ -13,8 +13,8 @@ import yaml
 from cxr_mtl.base import DatasetName
 from cxr_mtl.base.imports import code_cells
 from cxr_mtl.data.sources import SOURCES
-from cxr_mtl.runs import driver
 from cxr_mtl.runs.parameters import merge_declarations, resolve
+from cxr_mtl.runs.planning import plan
 from cxr_mtl.runs.profiles import read_profile
 from cxr_mtl.runs.stages import read_chapter, read_chapters, read_exercises
 from cxr_mtl.training.trainer import TrainingConfig
@@ -176,11 +176,11 @@ def test_every_name_of_a_profile_is_declared_and_of_the_declared_type(path, decl
 def test_a_profile_plans_every_chapter_and_writes_nothing(path, tmp_path, monkeypatch):
     (tmp_path / "book").symlink_to(BOOK)
     monkeypatch.chdir(tmp_path)
-    folder, plan = driver.plan(path.stem, "mine")
+    planned = plan(path.stem, "mine")
     exercises = [page.name for page in read_exercises(BOOK)]
-    assert [chapter.name for chapter, _ in plan] == NAMES + exercises
-    assert all(values["run_dir"] == "runs/mine" for _, values in plan)
-    assert not folder.exists()
+    assert list(planned.stages) == NAMES + exercises
+    assert all(values["run_dir"] == "runs/mine" for _, values in planned.stages.values())
+    assert not planned.run.path.exists()
 
 
 def test_the_two_editions_are_there():

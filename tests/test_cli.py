@@ -15,7 +15,7 @@ from cxr_mtl import cli
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.terminal import PlainConsole
 from cxr_mtl.pages import build
-from cxr_mtl.runs import driver, stage_runner
+from cxr_mtl.runs import driver, stage_runner, status
 from cxr_mtl.runs.run import Run
 
 
@@ -62,12 +62,13 @@ def test_help_shows_the_defaults(command, capsys, name):
 
 def test_run_passes_everything_on(command, monkeypatch, capsys):
     def run_chapters(*words):
-        assert words[:-1] == ("paper", "mine", ["lr=1e-4", "ks=[1]"], ["03", "04"], True)
+        assert words[:5] == ("paper", "mine", ["lr=1e-4", "ks=[1]"], ["03", "04"], True)
+        assert words[6] is True  # upstream
         return [driver.Outcome("03_search", "forced", 1.5, 2**30), driver.Outcome("04_x", None)]
 
     monkeypatch.setattr(driver, "run_chapters", run_chapters)
-    options = ["--profile", "paper", "--run", "mine", "-p", "lr=1e-4", "-p", "ks=[1]", "--force"]
-    assert command("run", "03", "04", *options) == 0
+    options = ["--profile", "paper", "--run", "mine", "-p", "lr=1e-4", "-p", "ks=[1]"]
+    assert command("run", "03", "04", *options, "--force", "--upstream") == 0
     table = capsys.readouterr().out
     assert "1.5" in table
     assert "1.00" in table
@@ -155,7 +156,7 @@ def test_outside_a_repository_and_with_a_bad_run_name_it_says_so(
 
 def test_status_says_why_a_chapter_is_stale(command, monkeypatch, capsys):
     states = {"01_data": None, "02_model": "parameter [x] changed"}
-    monkeypatch.setattr(driver, "chapter_states", lambda *_: states)
+    monkeypatch.setattr(status, "chapter_states", lambda *_: states)
     assert command("status") == 0
     out = capsys.readouterr().out
     assert "fresh" in out
@@ -187,10 +188,9 @@ def test_search_runs_the_chapters_it_needs_with_as_many_workers(command, monkeyp
     monkeypatch.setattr(driver, "run_chapters", lambda *words: calls.append(words) or [])
     assert command("search", "--workers", "4", "--run", "mine", "-p", "trials=9") == 0
     assert command("search", "--profile", "paper") == 0
-    chapters = ["01_data", "02_model", "03_weight_search"]
-    assert [(*words[:3], sorted(words[3]), words[4]) for words in calls] == [
-        ("demo", "mine", ["trials=9", "workers=4"], chapters, False),
-        ("paper", "demo", [], chapters, False),
+    assert [(*words[:5], words[6]) for words in calls] == [
+        ("demo", "mine", ["trials=9", "workers=4"], ["03"], False, True),
+        ("paper", "demo", [], ["03"], False, True),
     ]
     assert "Where the time went" in capsys.readouterr().out
 

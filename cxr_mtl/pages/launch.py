@@ -10,7 +10,7 @@ from nbformat.v4 import new_code_cell
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.pages.own_folder import write_own_folder
-from cxr_mtl.runs.driver import Plan, plan
+from cxr_mtl.runs.planning import Plan, plan
 from cxr_mtl.runs.stages import upstream
 
 REPOSITORY_VARIABLE = "CXR_MTL_REPOSITORY"
@@ -51,19 +51,19 @@ def write_notebooks(folder: Path, repository: str) -> list[Path]:
 
     Raises:
         InputError: the repository is not written so, or as in `write_own_folder` and
-            `driver.plan`.
+            `planning.plan`.
     """
     check_repository(repository)
-    _, chapters = plan("demo", "demo")
+    planned = plan("demo", "demo")
     with write_own_folder(folder) as beside:
-        for notebook, name in _notebooks(chapters, repository):
+        for notebook, name in _notebooks(planned, repository):
             path = beside / f"{name}.ipynb"
             path.parent.mkdir(parents=True, exist_ok=True)
             nbformat.write(notebook, path)
         packages = ENVIRONMENT.read_text(encoding="utf-8")
         without_gpu = packages.replace("- faiss-gpu", "- faiss-cpu")
         (beside / ENVIRONMENT.name).write_text(without_gpu, encoding="utf-8")
-    return [folder / f"{chapter.name}.ipynb" for chapter, _ in chapters]
+    return [folder / f"{name}.ipynb" for name in planned.stages]
 
 
 def check_repository(repository: str) -> None:
@@ -91,14 +91,13 @@ def launch_links(repository: str, stage: str) -> dict[str, str]:
     }
 
 
-def _notebooks(chapters: Plan, repository: str) -> Iterable[tuple[NotebookNode, str]]:
-    everything = [chapter for chapter, _ in chapters]
-    for chapter, values in chapters:
+def _notebooks(planned: Plan, repository: str) -> Iterable[tuple[NotebookNode, str]]:
+    for chapter, values in planned.stages.values():
         notebook = chapter.notebook_with(values)
         first_cell = FIRST_CELL.format(
             repository=repository,
             name=repository.partition("/")[2],
-            needed=upstream(chapter.name, everything),
+            needed=upstream(chapter.name, planned.chapters),
         )
         notebook.cells.insert(0, new_code_cell(first_cell))
         for key in set(notebook.metadata) - {"kernelspec"}:

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
@@ -16,48 +16,21 @@ from cxr_mtl.base.file_hashes import FileState, file_state, folder_states
 from cxr_mtl.base.files import check_writable
 from cxr_mtl.base.records import NOTICE
 from cxr_mtl.base.terminal import PlainConsole
-from cxr_mtl.runs.freshness import input_paths, recorded, stage_parts, why_stale
-from cxr_mtl.runs.manifest import is_manifest, manifest_values, what_differs
-from cxr_mtl.runs.parameters import merge_declarations, resolve
-from cxr_mtl.runs.profiles import read_profile
-from cxr_mtl.runs.run import Run, existing_run, named_run
+from cxr_mtl.runs.freshness import input_paths
+from cxr_mtl.runs.manifest import is_manifest, what_differs
+from cxr_mtl.runs.parameters import Values
+from cxr_mtl.runs.planning import Plan, command_text, plan
+from cxr_mtl.runs.run import Run
 from cxr_mtl.runs.scheduler import run_side_by_side
-from cxr_mtl.runs.stage_runner import Outcome, StageResult, StageRunner, Values
-from cxr_mtl.runs.stages import BOOK, Chapter, chosen_stages, read_stages, upstream
-from cxr_mtl.runs.study_checks import CONTENT_CHECKS, check_files, check_needs
+from cxr_mtl.runs.stage_runner import Outcome, StageResult, StageRunner
+from cxr_mtl.runs.stages import Chapter, chosen_stages, upstream
+from cxr_mtl.runs.stale_upstream import check_upstream
+from cxr_mtl.runs.study_checks import CONTENT_CHECKS, check_files
 from cxr_mtl.runs.watched_files import keep_hashes, recall_hashes, watched_states
 
-Plan = list[tuple[Chapter, Values]]
+Asked = Sequence[tuple[Chapter, Values]]
 AT_ONCE_VARIABLE = "CXR_MTL_AT_ONCE"
 """How many stages may run side by side; without it two, for most keep one core busy at most."""
-
-
-def plan(profile: str, run_name: str, overrides: Sequence[str] = ()) -> tuple[Path, Plan]:
-    """The run's folder, and all chapters and exercises in order with the values each will get.
-
-    Nothing is executed or written.
-
-    Args:
-        profile: the name of a file in `book/profiles`, the path of a `.yml` file, or that of a
-            run's `manifest.json`, whose values are taken.
-        run_name: the folder's name under `runs`.
-        overrides: `name=value` texts, which win over the profile.
-
-    Raises:
-        InputError: a chapter, the profile, a parameter or the run's name is wrong.
-    """
-    chapters = read_stages()
-    declared = merge_declarations({chapter.name: chapter.parameters for chapter in chapters})
-    declared.pop("run_dir")
-    is_file = profile.endswith((".yml", ".yaml", ".json"))
-    path = Path(profile) if is_file else BOOK / "profiles" / f"{profile}.yml"
-    read = manifest_values if is_manifest(path) else read_profile
-    values = resolve(declared, read(path), str(path), overrides)
-    folder = named_run(run_name)
-    values["run_dir"] = folder.as_posix()
-    return folder, [
-        (chapter, {name: values[name] for name in chapter.parameters}) for chapter in chapters
-    ]
 
 
 def run_chapters(
@@ -67,6 +40,7 @@ def run_chapters(
     only: Sequence[str] = (),
     force: bool = False,
     console: Console | None = None,
+    upstream_too: bool = False,
 ) -> list[Outcome]:
     """Execute the chapters that are not fresh, each in its own kernel, from the current directory.
 
@@ -82,6 +56,8 @@ def run_chapters(
         only: chapters to consider, by number, name or file; exercises by `exercises/05` and the
             like, or all by `exercises`; everything when empty.
         force: execute them although they are fresh.
+        upstream_too: consider first the chapters that these rest on. Without it none of them may
+            be stale.
 
     Raises:
         InputError: bad input, found before any work or raised by a chapter.
@@ -89,20 +65,22 @@ def run_chapters(
     """
     console = console or PlainConsole()
     at_once = _at_once()
-    folder, chapters = plan(profile, run_name, overrides)
-    every = [chapter for chapter, _ in chapters]
-    chosen = chosen_stages(only, [chapter.name for chapter in every])
+    planned = plan(profile, run_name, overrides)
+    run, every = planned.run, planned.chapters
+    asked_for = chosen_stages(only, list(planned.stages))
+    below = {other for name in asked_for for other in upstream(name, every)}
+    chosen = asked_for | below if upstream_too else asked_for
     _check_kernel()
-    _check_places(folder, chapters)
+    _check_places(planned)
     # Kernels inherit it: tqdm's advice to install widgets has no place in the book.
     os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")
     if is_manifest(Path(profile)):
         differences = what_differs(Path(profile), every)
         console.print(differences, soft_wrap=True)
-    run, order = Run(folder), [chapter.name for chapter in every if chapter.name in chosen]
-    stages = {chapter.name: (chapter, values) for chapter, values in chapters}
-    runner = StageRunner(stages, run, force, console)
-    asked = [stages[name] for name in order]
+    order = [name for name in planned.stages if name in chosen]
+    asked = [planned.stages[name] for name in order]
+    forced = asked_for if force else set()
+    runner = StageRunner(planned.stages, run, forced, console)
     results = run_side_by_side(
         {name: chosen & set(upstream(name, every)) for name in order},
         {chapter.name for chapter in every if chapter.alone},
@@ -113,10 +91,12 @@ def run_chapters(
     # Papermill keeps the folder that it writes to for all threads: let all find the same.
     with run.locked(), _no_trace_if_refused(run), local_file_io_cwd(), runner.progress:
         check_files(asked)
-        check_needs(asked, run, every)
+        recall_hashes(run)
+        words = [*only, *["--force"] * force, "--upstream"]
+        command = command_text("run", profile, run_name, overrides, *words)
+        check_upstream(order, forced, planned, command)
         left = {name for chapter, _ in asked for name in chapter.leaves}
         _check_content(CONTENT_CHECKS.keys() - left, run, asked)
-        recall_hashes(run)
         try:
             outcomes = _keep(results, run, asked, console)
         except KeyboardInterrupt:
@@ -124,35 +104,6 @@ def run_chapters(
             raise
         keep_hashes(run, _states_outside(asked, run))
     return sorted(outcomes, key=lambda outcome: order.index(outcome.step))
-
-
-def chapter_states(
-    profile: str = "demo", run_name: str = "demo", overrides: Sequence[str] = ()
-) -> dict[str, str | None]:
-    """Why each chapter would run again, by name; None where it is fresh.
-
-    Raises:
-        InputError: there is no such run, or as in `plan`.
-    """
-    _, chapters = plan(profile, run_name, overrides)
-    run = existing_run(run_name)
-    recall_hashes(run)
-    states: dict[str, str | None] = {}
-    for chapter, values in chapters:
-        try:
-            parts = stage_parts(chapter, values, run)
-            states[chapter.name] = why_stale(chapter, parts, recorded(run, chapter.name), run)
-        except InputError as error:
-            states[chapter.name] = str(error)
-    return states
-
-
-def state_table(states: Mapping[str, str | None]) -> Table:
-    """What `chapter_states` found, for a terminal."""
-    table = Table("chapter", "state")
-    for chapter, reason in states.items():
-        table.add_row(chapter, "fresh" if reason is None else f"stale: {reason}")
-    return table
 
 
 def time_table(outcomes: Sequence[Outcome], seconds: float) -> Table:
@@ -175,7 +126,9 @@ def time_table(outcomes: Sequence[Outcome], seconds: float) -> Table:
     return table
 
 
-def _keep(results: Iterator[StageResult], run: Run, asked: Plan, console: Console) -> list[Outcome]:
+def _keep(
+    results: Iterator[StageResult], run: Run, asked: Asked, console: Console
+) -> list[Outcome]:
     """Put each stage that ends into the run's manifest, and say what it took and found.
 
     As soon as a stage that leaves the studies, or the model, has run or is found fresh, all that
@@ -195,7 +148,7 @@ def _keep(results: Iterator[StageResult], run: Run, asked: Plan, console: Consol
     return outcomes
 
 
-def _states_outside(stages: Plan, run: Run) -> Iterator[FileState]:
+def _states_outside(stages: Asked, run: Run) -> Iterator[FileState]:
     """The states of the files outside of a run that stages rest on."""
     for chapter, values in stages:
         yield from watched_states(run, chapter.name)
@@ -203,7 +156,7 @@ def _states_outside(stages: Plan, run: Run) -> Iterator[FileState]:
             yield from folder_states(path) if path.is_dir() else [file_state(path)]
 
 
-def _check_content(names: Set[str], run: Run, asked: Plan) -> None:
+def _check_content(names: Set[str], run: Run, asked: Asked) -> None:
     for name, check in CONTENT_CHECKS.items():
         if name in names:
             check(asked, run)
@@ -230,12 +183,13 @@ def _no_trace_if_refused(run: Run) -> Iterator[None]:
         raise
 
 
-def _check_places(folder: Path, chapters: Plan) -> None:
+def _check_places(planned: Plan) -> None:
     """Refuse a run's folder that is another's or cannot be written, and such a shared one."""
-    own = {".lock", "manifest.json"}
+    folder, own = planned.run.path, {".lock", "manifest.json"}
     if folder.is_dir() and any(folder.iterdir()) and not any((folder / n).exists() for n in own):
         raise InputError(f"{folder} is there and is no run: take another --run name, or move it")
-    shared = {values["cache_dir"] for _, values in chapters if "cache_dir" in values}
+    every = planned.stages.values()
+    shared = {values["cache_dir"] for _, values in every if "cache_dir" in values}
     within = [Path(place, name) for place, names, _ in os.walk(folder) for name in names]
     for place in (folder, *within, *map(Path, sorted(shared))):
         check_writable(place / "manifest.json")

@@ -19,6 +19,7 @@ from cxr_mtl.runs.run import LOCK, RUNS, Run
 from cxr_mtl.runs.stages import BOOK, Chapter, executed_copy, read_chapters
 from cxr_mtl.runs.watched_files import recall_hashes, what_changed
 
+_NOT_RUN = "not run yet"
 _GROUPS = {
     "parameters": "the parameter {name} changed",
     "inputs": "what the parameter {name} points to changed",
@@ -53,7 +54,7 @@ def read_states(run_name: str, chapters: Iterable[Chapter], root: Path) -> dict[
     """
     folder = root / RUNS / run_name
     if not folder.is_dir():
-        return {chapter.name: StageState(chapter.name, None, "not run yet") for chapter in chapters}
+        return {chapter.name: StageState(chapter.name, None, _NOT_RUN) for chapter in chapters}
     run = Run(folder)
     recall_hashes(run)
     states = {}
@@ -153,7 +154,7 @@ def why_stale(chapter: Chapter, parts: Mapping[str, Any], record: Any, run: Run)
         record: the stage's entry in the manifest, as `recorded` finds it.
     """
     if record is None or not executed_copy(run, chapter.name).exists():
-        return "not run yet"
+        return _NOT_RUN
     if not _is_whole(record):
         return "its entry in the manifest is damaged"
     old = record["parts"]
@@ -182,10 +183,21 @@ def why_stale(chapter: Chapter, parts: Mapping[str, Any], record: Any, run: Run)
     return None
 
 
+def why_run(chapter: Chapter, values: Mapping[str, Any], run: Run) -> str | None:
+    """Why a chapter would run again with these values, in words; None where it is fresh."""
+    try:
+        record = recorded(run, chapter.name)
+        if record is None:
+            return _NOT_RUN
+        return why_stale(chapter, stage_parts(chapter, values, run), record, run)
+    except InputError as error:
+        return str(error)
+
+
 def _state(chapter: Chapter, run: Run, lock: Path) -> StageState:
     name, entry = chapter.name, recorded(run, chapter.name)
     if entry is None:
-        return StageState(name, None, "not run yet")
+        return StageState(name, None, _NOT_RUN)
     try:
         record = Record.model_validate(entry)
     except ValidationError as error:

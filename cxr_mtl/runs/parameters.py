@@ -18,6 +18,8 @@ from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.files import user_path
 from cxr_mtl.runs.parameter_ranges import RANGES, READ_WITH, SYMBOLS
 
+Values = dict[str, Any]
+"""Checked values by the names of their parameters."""
 MADE = ("run_dir", "cache_dir")
 """Folders that a run makes: paths, though what lies in them is no input of a stage."""
 _TYPES = {

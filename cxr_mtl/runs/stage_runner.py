@@ -7,7 +7,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,10 +29,9 @@ from cxr_mtl.base.resources import PeakMemory
 from cxr_mtl.runs.exercise_cells import label_at
 from cxr_mtl.runs.freshness import recorded, stage_parts, why_stale
 from cxr_mtl.runs.manifest import git_state, hardware, versions
+from cxr_mtl.runs.parameters import Values
 from cxr_mtl.runs.run import Run
 from cxr_mtl.runs.stages import Chapter, executed_copy
-
-Values = dict[str, Any]
 
 SHARED_CORES = {"OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_THREAD_TIMEOUT": "4"}
 """Threads that wait leave their core to other processes: without it chapters side by side take
@@ -75,13 +74,17 @@ class StageRunner:
 
     Args:
         stages: chapters, or exercises, and their values by name.
-        force: run them although they are fresh.
+        forced: those to run although they are fresh.
     """
 
     def __init__(
-        self, stages: Mapping[str, tuple[Chapter, Values]], run: Run, force: bool, console: Console
+        self,
+        stages: Mapping[str, tuple[Chapter, Values]],
+        run: Run,
+        forced: Set[str],
+        console: Console,
     ) -> None:
-        self._stages, self._run, self._force, self._console = stages, run, force, console
+        self._stages, self._run, self._forced, self._console = stages, run, forced, console
         self.progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -118,7 +121,7 @@ class StageRunner:
         with _PARSING:
             parts = stage_parts(chapter, values, self._run)
             reason = why_stale(chapter, parts, recorded(self._run, name), self._run)
-        if reason is None and not self._force:
+        if reason is None and name not in self._forced:
             return Outcome(name, None), None
         started, clock = datetime.now(UTC), time.perf_counter()
         memory = self._execute(chapter, values)

@@ -1,6 +1,6 @@
 """What chapters and their parameters ask of files, studies and model, checked before they run."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import pandas as pd
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.files import read_json_as, read_table
 from cxr_mtl.runs.run import Run
-from cxr_mtl.runs.stages import ASKS, Chapter, producer
+from cxr_mtl.runs.stages import ASKS, Chapter
 
 STUDIES, MODELS = "studies.parquet", "models.json"
 LABELS = (0, 1)
@@ -29,23 +29,6 @@ def check_files(stages: Iterable[tuple[Chapter, Mapping[str, Any]]]) -> None:
             if parameter.is_path and value is not None and not Path(value).exists():
                 raise InputError(
                     f"{name} = {value!r}: there is no such file or folder: correct the path"
-                )
-
-
-def check_needs(stages: Sequence[tuple[Chapter, Any]], run: Run, every: Sequence[Chapter]) -> None:
-    """Refuse stages that need a file that is neither there nor left by one of them.
-
-    Raises:
-        InputError: naming the stage, the file, and the chapter of `every` that leaves it.
-    """
-    names = {chapter.name for chapter, _ in stages}
-    for chapter, _ in stages:
-        for need in chapter.needs:
-            leaving = producer(need, every, chapter.name)
-            if leaving not in names and not (run / need).exists():
-                raise InputError(
-                    f"{chapter.name} needs {run / need}, which is missing: run {leaving}, which "
-                    "leaves it, with it or first"
                 )
 
 

@@ -18,9 +18,9 @@ from cxr_mtl.base.files import read_json
 from cxr_mtl.base.records import find_record
 from cxr_mtl.base.table_text import TEXT, html_page, html_row, html_table
 from cxr_mtl.evidence.result_display import UNDEFINED, metric_name, readable
-from cxr_mtl.runs.driver import plan
 from cxr_mtl.runs.parameter_ranges import SYMBOLS
 from cxr_mtl.runs.parameters import Parameter, resolve
+from cxr_mtl.runs.planning import plan
 from cxr_mtl.runs.run import Run, named_run
 from cxr_mtl.runs.study_checks import check_files
 
@@ -99,17 +99,19 @@ def plan_sweep(
         grid: texts `parameter=value,value`; the points are all combinations, the last parameter
             changing fastest. A comma within [] or double quotes does not separate.
         name: point n becomes the run `<name>-<n>`, counted from 1.
-        profile: as in `driver.plan`.
+        profile: as in `planning.plan`.
         overrides: `name=value` texts for all points, which win over the profile.
 
     Raises:
         InputError: the grid is empty, names a parameter that no chapter has, one twice or one
             that is also overridden, has a value of another type, out of range or given twice, one
             that names a file which is not there, or more than `MOST_POINTS` points; the name is
-            unusable, or stands for another sweep or run; or as in `driver.plan`.
+            unusable, or stands for another sweep or run; or as in `planning.plan`.
     """
-    _, chapters = plan(profile, name, overrides)
-    declared = {key: value for chapter, _ in chapters for key, value in chapter.parameters.items()}
+    planned = plan(profile, name, overrides)
+    declared = {
+        key: value for chapter in planned.chapters for key, value in chapter.parameters.items()
+    }
     declared.pop("run_dir")
     values = _read_grid(grid, declared)
     overridden = (override.partition("=")[0] for override in overrides)
@@ -123,7 +125,7 @@ def plan_sweep(
     sweep = Sweep(name, profile, list(overrides), values, points)
     _check_place(sweep)
     for point in points:
-        check_files((chapter, own | point.values) for chapter, own in chapters)
+        check_files((chapter, own | point.values) for chapter, own in planned.stages.values())
     return sweep
 
 

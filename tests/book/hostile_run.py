@@ -17,8 +17,9 @@ from cxr_mtl.base import styled_tables
 from cxr_mtl.base.file_hashes import digest
 from cxr_mtl.base.terminal import PlainConsole
 from cxr_mtl.explorer import model_entry, write_bundle
-from cxr_mtl.runs.driver import plan, run_chapters
+from cxr_mtl.runs.driver import run_chapters
 from cxr_mtl.runs.freshness import stage_parts
+from cxr_mtl.runs.planning import plan
 from cxr_mtl.runs.run import Run
 from cxr_mtl.runs.stages import executed_copy
 
@@ -109,10 +110,7 @@ def make_run(pairs: Path, model: Path) -> Run:
 
 def _explore(run: Run, overrides: list[str]) -> None:
     """Chapter 11 as if it had been executed: its bundle, its tables by its own code, its record."""
-    stages = {
-        chapter.name: (chapter, values) for chapter, values in plan("demo", "mine", overrides)[1]
-    }
-    chapter, values = stages["11_explorer"]
+    chapter, values = plan("demo", "mine", overrides).stages["11_explorer"]
     studies = pd.read_parquet(run / "studies.parquet")
     test = studies[studies["split"] == "test"].reset_index(drop=True)
     rng = np.random.default_rng(0)

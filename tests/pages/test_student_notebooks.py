@@ -16,13 +16,13 @@ from cxr_mtl.base.fingerprints import has_tag
 from cxr_mtl.base.terminal import PlainConsole
 from cxr_mtl.pages.plain_markdown import BookWords
 from cxr_mtl.pages.student_notebooks import student_notebook, write_teaching_notebooks
-from cxr_mtl.runs import driver
 from cxr_mtl.runs.driver import run_chapters
 from cxr_mtl.runs.exercise_cells import BEGIN, END
 from cxr_mtl.runs.freshness import StageState
 from cxr_mtl.runs.run import Run
 from cxr_mtl.runs.stage_runner import ChapterError
 from cxr_mtl.runs.stages import read_exercises, read_stages
+from cxr_mtl.runs.status import chapter_states
 
 ROOT = Path(__file__).parents[2]
 QUIET = PlainConsole(quiet=True)
@@ -134,7 +134,7 @@ def test_exercises_run_after_their_chapter_and_stand_in_the_manifest(study):
     assert list(manifest) == ["01_data", "exercises/01_data"]
     assert list(manifest["exercises/01_data"]["parts"]["needs"]) == ["numbers.txt"]
     assert Path("runs/demo/exercises/01_data.ipynb").exists()
-    assert driver.chapter_states() == {"01_data": None, "exercises/01_data": None}
+    assert chapter_states() == {"01_data": None, "exercises/01_data": None}
 
 
 def test_a_wrong_solution_fails_the_run_and_is_named_with_its_message(study):

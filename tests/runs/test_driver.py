@@ -20,9 +20,11 @@ from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.file_hashes import digest
 from cxr_mtl.base.terminal import PlainConsole
 from cxr_mtl.runs import driver, freshness, stage_runner, stages
-from cxr_mtl.runs.driver import chapter_states, run_chapters
+from cxr_mtl.runs.driver import run_chapters
+from cxr_mtl.runs.planning import plan
 from cxr_mtl.runs.run import Run
 from cxr_mtl.runs.stage_runner import ChapterError, StageRunner
+from cxr_mtl.runs.status import chapter_states
 
 HEADER = """\
 # ---
@@ -248,11 +250,11 @@ def test_an_unusable_parameter_is_refused_before_any_work(study, monkeypatch):
 
 
 def test_a_run_refused_before_its_first_chapter_leaves_nothing(study):
-    with pytest.raises(InputError, match=r"02_model needs runs/new/studies\.txt"):
+    with pytest.raises(InputError, match="02_model would rest on chapters that are not fresh"):
         run_chapters(run_name="new", only=["02"], console=QUIET)
     assert [path.name for path in (study / "runs").iterdir()] == ["demo"]
     shutil.rmtree(study / "runs")
-    with pytest.raises(InputError, match="02_model needs"):
+    with pytest.raises(InputError, match="02_model would rest on"):
         run_chapters(only=["02"], console=QUIET)
     assert not (study / "runs").exists()
 
@@ -300,7 +302,7 @@ def test_a_folder_within_a_run_that_cannot_be_written_is_told_before_any_work(st
 def test_a_refusal_takes_nothing_from_a_run_that_was_there(study):
     (study / "runs/demo/studies.txt").unlink()
     before = sorted((study / "runs/demo").iterdir())
-    with pytest.raises(InputError, match="02_model needs"):
+    with pytest.raises(InputError, match="02_model would rest on"):
         run_chapters(only=["02"], console=QUIET)
     assert sorted((study / "runs/demo").iterdir()) == before
 
@@ -426,9 +428,8 @@ def test_a_failure_beside_another_chapter_is_told_at_once_and_the_other_is_kept(
 
 def test_a_stopped_runner_begins_nothing(study, monkeypatch):
     monkeypatch.setattr(papermill, "execute_notebook", lambda *_, **__: pytest.fail("it began"))
-    _, chapters = driver.plan("demo", "demo")
-    stages = {chapter.name: (chapter, values) for chapter, values in chapters}
-    runner = StageRunner(stages, Run("runs/demo"), True, QUIET)
+    stages = plan("demo", "demo").stages
+    runner = StageRunner(stages, Run("runs/demo"), stages.keys(), QUIET)
     runner.stop()
     with pytest.raises(ChapterError, match="01_data was stopped before it began"):
         runner.run("01_data")
@@ -593,16 +594,26 @@ def test_a_run_that_was_handed_over_is_fresh_whatever_the_times_of_its_files(stu
     }
 
 
-def test_a_chapter_whose_input_none_of_those_asked_for_leaves_is_refused_before_any_work(study):
-    shutil.rmtree("runs")
-    header = HEADER % ("model", "map")
-    Path("book/03_map.py").write_text(header + "# %%\nopen(f'{run_dir}/map', 'w').close()\n")
-    said = r"^03_map needs runs/demo/model, which is missing: run 02_model, which leaves it"
-    with pytest.raises(InputError, match=said):
-        run_chapters(only=["01", "03"], console=QUIET)
-    assert not Path("runs").exists()
-    run_chapters(only=["01", "02", "03"], console=QUIET)
-    assert Path("runs/demo/map").exists()
+def test_weights_of_other_settings_are_not_used_unless_they_are_made_anew_first(study, monkeypatch):
+    before = {path: path.read_bytes() for path in Path("runs").rglob("*") if path.is_file()}
+    with pytest.raises(InputError) as error:
+        run_chapters(only=["02"], overrides=["count=5"], console=QUIET)
+    assert str(error.value) == (
+        "02_model would rest on chapters that are not fresh (01_data: the parameter count "
+        "changed): `cxr-mtl run 02 --upstream -p count=5` runs those first"
+    )
+    assert before == {path: path.read_bytes() for path in Path("runs").rglob("*") if path.is_file()}
+    outcomes = run_chapters(only=["02"], overrides=["count=5"], console=QUIET, upstream_too=True)
+    assert [outcome.step for outcome in outcomes] == ["01_data", "02_model"]
+    assert Path("runs/demo/studies.txt").read_text() == "sssss"
+    monkeypatch.setattr(papermill, "execute_notebook", None)
+    outcomes = run_chapters(only=["02"], overrides=["count=5"], console=QUIET, upstream_too=True)
+    assert [outcome.reason for outcome in outcomes] == [None, None]
+
+
+def test_of_what_is_run_upstream_only_the_stale_is_not_what_is_forced(study):
+    outcomes = run_chapters(only=["02"], force=True, console=QUIET, upstream_too=True)
+    assert [outcome.reason for outcome in outcomes] == [None, "forced"]
 
 
 def test_what_was_too_little_is_forgotten_as_soon_as_it_is_mended(study):

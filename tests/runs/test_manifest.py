@@ -12,10 +12,11 @@ import pytest
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.terminal import PlainConsole
-from cxr_mtl.runs.driver import chapter_states, run_chapters
+from cxr_mtl.runs.driver import run_chapters
 from cxr_mtl.runs.manifest import git_state, hardware, manifest_values, versions, what_differs
 from cxr_mtl.runs.run import Run
 from cxr_mtl.runs.stages import read_chapters
+from cxr_mtl.runs.status import chapter_states
 
 QUIET = PlainConsole(quiet=True)
 

@@ -12,6 +12,7 @@ from cxr_mtl import cli
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.terminal import PlainConsole
 from cxr_mtl.runs import driver, sweep_runner
+from cxr_mtl.runs.planning import plan
 from cxr_mtl.runs.run import Run
 from cxr_mtl.runs.stage_runner import ChapterError
 from cxr_mtl.runs.sweep import COMPLETE, NUMBERS, plan_sweep, summarise
@@ -131,8 +132,8 @@ def test_a_value_reaches_the_chapters_as_the_grid_gives_it(study):
     grid = ['sections="1",null', "weights=null,[0, 0, 1]", "temperature=1,0.1"]
     sweep = plan_sweep(grid, "s", overrides=["epochs=3"])
     for point in sweep.points:
-        _, chapters = driver.plan("demo", point.run, sweep.overrides_of(point))
-        for _, values in chapters:
+        planned = plan("demo", point.run, sweep.overrides_of(point))
+        for _, values in planned.stages.values():
             assert (
                 values
                 == {
