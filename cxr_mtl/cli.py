@@ -29,10 +29,11 @@ RunName = Annotated[
     str, typer.Option("--run", "--name", metavar="NAME", help="The run: a folder name under runs/.")
 ]
 Profile = Annotated[
-    str,
+    str | None,
     typer.Option(
         metavar="NAME|FILE",
-        help="Values: a name in book/profiles, a YAML file, or the manifest.json of a run again.",
+        help="Values: a name in book/profiles, a YAML file, or the manifest.json of a run again. "
+        "Left out, a run keeps what it was made with; a new one takes demo.",
     ),
 ]
 Overrides = Annotated[
@@ -57,7 +58,7 @@ def run(
             "everything when left out.",
         ),
     ] = None,
-    profile: Profile = "demo",
+    profile: Profile = None,
     run: RunName = "demo",
     parameter: Overrides = None,
     force: Annotated[bool, typer.Option("--force", help="Execute fresh chapters too.")] = False,
@@ -76,7 +77,7 @@ def run(
 
 @app.command()
 def book(
-    profile: Profile = "demo",
+    profile: Profile = None,
     run: RunName = "demo",
     parameter: Overrides = None,
     reference: Annotated[
@@ -104,24 +105,23 @@ def book(
 
 
 @app.command()
-def status(profile: Profile = "demo", run: RunName = "demo", parameter: Overrides = None) -> None:
+def status(profile: Profile = None, run: RunName = "demo", parameter: Overrides = None) -> None:
     """Say which chapters of a run are fresh, and why the others are not."""
-    from cxr_mtl.runs.status import chapter_states, state_table
+    from cxr_mtl.runs.status import print_status
 
-    console.print(state_table(chapter_states(profile, run, parameter or ())))
+    print_status(profile, run, parameter or (), console)
 
 
 @app.command()
 def search(
     workers: Workers = None,
-    profile: Profile = "demo",
+    profile: Profile = None,
     run: RunName = "demo",
     parameter: Overrides = None,
 ) -> None:
     """Search the loss weights: execute chapter 03 and those it needs, where they are not fresh.
 
-    Without --workers the profile's are taken. Another N tries other weights: write `workers: N` in
-    the profile, or later commands search anew.
+    Another N tries other weights. Without --workers those of the run or its profile are taken.
     """
     from cxr_mtl.runs.driver import run_chapters
 

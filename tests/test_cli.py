@@ -154,13 +154,12 @@ def test_outside_a_repository_and_with_a_bad_run_name_it_says_so(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_status_says_why_a_chapter_is_stale(command, monkeypatch, capsys):
-    states = {"01_data": None, "02_model": "parameter [x] changed"}
-    monkeypatch.setattr(status, "chapter_states", lambda *_: states)
-    assert command("status") == 0
-    out = capsys.readouterr().out
-    assert "fresh" in out
-    assert "stale: parameter [x] changed" in out
+def test_status_asks_for_what_the_run_was_made_with_unless_a_profile_is_named(command, monkeypatch):
+    asked = []
+    monkeypatch.setattr(status, "print_status", lambda *words: asked.append(words[:3]))
+    assert command("status", "--run", "own") == 0
+    assert command("status", "--profile", "demo", "-p", "epochs=2") == 0
+    assert asked == [(None, "own", ()), ("demo", "demo", ["epochs=2"])]
 
 
 def test_status_of_a_run_that_is_not_there_says_so(command, tmp_path, monkeypatch, capsys):
@@ -189,7 +188,7 @@ def test_search_runs_the_chapters_it_needs_with_as_many_workers(command, monkeyp
     assert command("search", "--workers", "4", "--run", "mine", "-p", "trials=9") == 0
     assert command("search", "--profile", "paper") == 0
     assert [(*words[:5], words[6]) for words in calls] == [
-        ("demo", "mine", ["trials=9", "workers=4"], ["03"], False, True),
+        (None, "mine", ["trials=9", "workers=4"], ["03"], False, True),
         ("paper", "demo", [], ["03"], False, True),
     ]
     assert "Where the time went" in capsys.readouterr().out

@@ -128,7 +128,7 @@ def chapter_measurements(run: Run) -> list[Measurement]:
             f"no chapter of {run.path} was executed yet: run `cxr-mtl run --run {run.path.name}`"
         )
     found = []
-    for name, stage in stages.items():
+    for name, stage in sorted(stages.items()):
         where = stage["hardware"]
         note = f"executed on {stage['started'][:10]}, {where['cpu']}, {where['cores']} cores"
         for metric, key, unit in (

@@ -34,7 +34,7 @@ AT_ONCE_VARIABLE = "CXR_MTL_AT_ONCE"
 
 
 def run_chapters(
-    profile: str = "demo",
+    profile: str | None = None,
     run_name: str = "demo",
     overrides: Sequence[str] = (),
     only: Sequence[str] = (),
@@ -53,6 +53,7 @@ def run_chapters(
     earlier execution left stands.
 
     Args:
+        profile, run_name, overrides: as in `planning.plan`.
         only: chapters to consider, by number, name or file; exercises by `exercises/05` and the
             like, or all by `exercises`; everything when empty.
         force: execute them although they are fresh.
@@ -74,7 +75,9 @@ def run_chapters(
     _check_places(planned)
     # Kernels inherit it: tqdm's advice to install widgets has no place in the book.
     os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")
-    if is_manifest(Path(profile)):
+    if planned.notice:
+        console.print(planned.notice, soft_wrap=True)
+    if profile and is_manifest(Path(profile)):
         differences = what_differs(Path(profile), every)
         console.print(differences, soft_wrap=True)
     order = [name for name in planned.stages if name in chosen]
@@ -98,7 +101,7 @@ def run_chapters(
         left = {name for chapter, _ in asked for name in chapter.leaves}
         _check_content(CONTENT_CHECKS.keys() - left, run, asked)
         try:
-            outcomes = _keep(results, run, asked, console)
+            outcomes = _keep(results, planned, asked, console)
         except KeyboardInterrupt:
             console.print("interrupted: what was finished is kept, and the same command goes on")
             raise
@@ -127,19 +130,19 @@ def time_table(outcomes: Sequence[Outcome], seconds: float) -> Table:
 
 
 def _keep(
-    results: Iterator[StageResult], run: Run, asked: Asked, console: Console
+    results: Iterator[StageResult], planned: Plan, asked: Asked, console: Console
 ) -> list[Outcome]:
     """Put each stage that ends into the run's manifest, and say what it took and found.
 
     As soon as a stage that leaves the studies, or the model, has run or is found fresh, all that
     were asked for are checked: what an earlier run has left may be about to be made anew.
     """
-    outcomes = []
+    outcomes, run = [], planned.run
     leaves = {chapter.name: set(chapter.leaves) for chapter, _ in asked}
     with contextlib.closing(results):
         for outcome, record in results:
             if record is not None:
-                run.write_stage(outcome.step, record)
+                run.write_stage(outcome.step, {**record, "settings": planned.settings.record()})
             console.print(str(outcome))
             for notice in _notices(run, outcome.step):
                 console.print(f"  {notice}", soft_wrap=True)

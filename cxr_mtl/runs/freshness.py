@@ -14,8 +14,9 @@ from cxr_mtl.base.file_hashes import digest
 from cxr_mtl.base.files import content_key, read_json
 from cxr_mtl.base.fingerprints import chapter_code, library_sources
 from cxr_mtl.base.imports import code_cells
-from cxr_mtl.runs.manifest import Record, manifest_values, package_versions
+from cxr_mtl.runs.manifest import Record, package_versions
 from cxr_mtl.runs.run import LOCK, RUNS, Run
+from cxr_mtl.runs.settings import settings_of
 from cxr_mtl.runs.stages import BOOK, Chapter, executed_copy, read_chapters
 from cxr_mtl.runs.watched_files import recall_hashes, what_changed
 
@@ -80,18 +81,15 @@ def stale_chapters(run_name: str) -> dict[str, str]:
 
 
 def mending_command(run_name: str, root: Path) -> str:
-    """The command that makes a run whole again with the parameters it was made with.
+    """The command that makes a run whole again with what it was called with.
 
-    Where its manifest does not tell them, the profile is left for the reader to name.
+    Where its manifest does not tell that, the profile is left for the reader to name.
     """
-    path = RUNS / run_name / "manifest.json"
-    if not (root / path).exists():
-        return f"cxr-mtl book --run {run_name}"
     try:
-        manifest_values(root / path)
+        settings_of(Run(root / RUNS / run_name))
     except InputError:
         return f"cxr-mtl book --profile PROFILE --run {run_name}"
-    return f"cxr-mtl book --profile {path.as_posix()} --run {run_name}"
+    return f"cxr-mtl book --run {run_name}"
 
 
 def stage_parts(

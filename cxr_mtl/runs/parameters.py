@@ -173,6 +173,11 @@ def write_parameters(source: str, values: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def value_text(value: Any) -> str:
+    """A parameter's value as `-p` takes it."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
 def merge_declarations(chapters: Mapping[str, Mapping[str, Parameter]]) -> dict[str, Parameter]:
     """Join the declarations of all chapters; a shared name must be declared alike.
 

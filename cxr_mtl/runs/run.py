@@ -68,8 +68,9 @@ class Run:
         return read_json(path) if path.exists() else {}
 
     def write_stage(self, stage: str, record: dict[str, Any]) -> None:
-        """Put one stage's record into the manifest."""
-        write_json(self / "manifest.json", {**self.manifest, stage: record})
+        """Put one stage's record into the manifest, behind those of all others."""
+        others = {name: entry for name, entry in self.manifest.items() if name != stage}
+        write_json(self / "manifest.json", {**others, stage: record})
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -19,7 +19,7 @@ from cxr_mtl.base.records import find_record
 from cxr_mtl.base.table_text import TEXT, html_page, html_row, html_table
 from cxr_mtl.evidence.result_display import UNDEFINED, metric_name, readable
 from cxr_mtl.runs.parameter_ranges import SYMBOLS
-from cxr_mtl.runs.parameters import Parameter, resolve
+from cxr_mtl.runs.parameters import Parameter, resolve, value_text
 from cxr_mtl.runs.planning import plan
 from cxr_mtl.runs.run import Run, named_run
 from cxr_mtl.runs.study_checks import check_files
@@ -162,11 +162,6 @@ def summary_page(sweep: Sweep, summary: pd.DataFrame) -> str:
         table=html_table(dict.fromkeys(summary.columns, TEXT), rows),
     )
     return html_page(f"Sweep {sweep.name}", body)
-
-
-def value_text(value: Any) -> str:
-    """A parameter's value as `-p` takes it."""
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _read_grid(grid: Sequence[str], declared: Mapping[str, Parameter]) -> dict[str, list[Any]]:

@@ -127,7 +127,8 @@ def make_run(name, dataset, count):
             "parameters": {**values, "dataset": dataset},
             "left": {leaf: digest(run / leaf) for leaf in source.leaves},
         }
-        run.write_stage(source.name, {**record, **RECORD})
+        settings = {"settings": {"profile": "demo", "parameters": {}}}
+        run.write_stage(source.name, {**record, **RECORD, **settings})
 
 
 @pytest.fixture(scope="module")
@@ -198,14 +199,14 @@ def test_tables_are_made_where_their_directives_stand(site):
     edition = dict(cells_of(site, "index", 2)[1:])
     assert edition["run"] == "mine"
     assert edition["shown"] == "2 of 3 chapters and sets of exercises"
-    assert edition["not shown"].startswith("06_maps (not run yet): cxr-mtl book --profile")
+    assert edition["not shown"].startswith("06_maps (not run yet): cxr-mtl book --run mine")
     assert edition["against demo"].startswith("3 numbers in 2 chapters: 0 moved beyond")
 
 
 def test_a_stale_chapter_names_the_reason_and_the_remedy_and_shows_no_output(site):
     text = text_of(site, "06_maps")
     assert "No outputs are shown, for 06_maps is stale: not run yet." in text
-    assert "cxr-mtl book --profile runs/mine/manifest.json --run mine computes them." in text
+    assert "cxr-mtl book --run mine computes them." in text
     assert "How this chapter was run" not in text
 
 
@@ -215,8 +216,7 @@ def test_a_figure_of_a_stale_chapter_keeps_its_number_and_says_what_is_missing(s
 
 
 def test_numbers_of_a_stale_chapter_are_not_computed_and_tell_why(site):
-    command = "cxr-mtl book --profile runs/mine/manifest.json --run mine"
-    title = f"06_maps: not run yet; {command} computes it"
+    title = "06_maps: not run yet; cxr-mtl book --run mine computes it"
     shown = f'<abbr class="num" title="{title}">not computed</abbr>'
     assert html_of(site, "06_maps").count(shown) == 1
     assert html_of(site, "index").count(shown) == 2

@@ -52,6 +52,7 @@ def record_of(chapter, run, lock):
         "git": None,
         "versions": {},
         "hardware": HARDWARE,
+        "settings": {"profile": "demo", "parameters": {}},
     }
 
 
@@ -236,10 +237,9 @@ def test_a_run_that_is_not_there_is_not_made(study):
     assert not (study / "runs/other").exists()
 
 
-def test_the_remedy_keeps_the_values_of_the_run_where_its_manifest_tells_them(study):
-    repeating = "cxr-mtl book --profile runs/demo/manifest.json --run demo"
-    assert mending_command("demo", study) == repeating
-    for text in ("{", '{"a": {"parameters": {"seed": 1}}, "b": {"parameters": {"seed": 2}}}'):
+def test_the_remedy_names_no_profile_unless_the_manifest_does_not_tell_it(study):
+    assert mending_command("demo", study) == "cxr-mtl book --run demo"
+    for text in ("{", '{"01_data": {"parameters": {"seed": 1}}}'):
         (study / "runs/demo/manifest.json").write_text(text)
         assert mending_command("demo", study) == "cxr-mtl book --profile PROFILE --run demo"
     assert mending_command("other", study) == "cxr-mtl book --run other"

@@ -102,6 +102,14 @@ def test_a_run_repeated_from_its_manifest_has_the_same_results_bit_for_bit(study
     assert "Repeating runs/first/manifest.json: commit, lock file" in said.export_text()
 
 
+def test_a_run_is_fresh_for_what_it_was_made_with_and_a_new_one_does_not_know_of_it(study):
+    assert chapter_states(run_name="first") == {"01_data": None, "02_model": None}
+    assert chapter_states("mine.yml", "first") == {
+        "01_data": None,
+        "02_model": "the parameter weights changed",
+    }
+
+
 def test_the_values_are_those_of_all_chapters_but_the_runs_folder(study):
     assert manifest_values(MANIFEST) == {"seed": 7, "scale": 0.1, "weights": [0.5, 0.25, 0.0]}
 

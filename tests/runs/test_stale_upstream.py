@@ -1,15 +1,15 @@
 """No stage that is asked for runs on another that is stale: both are named, and what mends it."""
 
 from itertools import product
-from pathlib import Path
 
 import nbformat
 import pytest
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.runs import stale_upstream
-from cxr_mtl.runs.planning import Plan, command_text
+from cxr_mtl.runs.planning import Plan
 from cxr_mtl.runs.run import Run
+from cxr_mtl.runs.settings import Settings
 from cxr_mtl.runs.stages import Chapter
 from cxr_mtl.runs.stale_upstream import check_upstream
 
@@ -32,7 +32,7 @@ def planned(monkeypatch):
         name: (Chapter(name, nbformat.v4.new_notebook(), {}, needs, [name]), {})
         for name, needs in CHAPTERS.items()
     }
-    return Plan(Run(Path("runs/demo")), stages), reasons.update
+    return Plan(Run("runs/demo"), stages, Settings(), None), reasons.update
 
 
 def refusal(planned, asked, forced=frozenset()):
@@ -97,14 +97,3 @@ def test_refused_is_whatever_would_leave_one_to_rest_on_what_is_not_fresh_in_the
         outdated = {n for n in set(names) - set(asked) if n in old or run & below(n)}
         wrong = any(outdated & below(name) for name in asked)
         assert (refusal(plan, asked) is not None) == wrong, (old, asked)
-
-
-@pytest.mark.parametrize(
-    ("call", "text"),
-    [
-        (("demo", "demo", []), "cxr-mtl run 04 05 --upstream"),
-        (("paper", "own", ["k=a b"]), "--upstream --profile paper --run own -p 'k=a b'"),
-    ],
-)
-def test_the_command_is_as_a_user_types_it(call, text):
-    assert command_text("run", *call, "04", "05", "--upstream").endswith(text)

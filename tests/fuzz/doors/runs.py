@@ -20,6 +20,7 @@ from cxr_mtl.runs.freshness import StageState, read_states, stage_parts
 from cxr_mtl.runs.manifest import git_state, hardware, manifest_values, versions, what_differs
 from cxr_mtl.runs.parameters import resolve
 from cxr_mtl.runs.run import Run
+from cxr_mtl.runs.settings import settings_of
 from cxr_mtl.runs.stages import Chapter, executed_copy, read_chapter
 from doors.parameters import declared
 
@@ -80,6 +81,7 @@ def _whole_run(root: Path, run: Run, chapter: Chapter) -> None:
         "finished": "2026-01-01T00:00:01+00:00",
         "wall_seconds": 1.0,
         "peak_memory_bytes": 1,
+        "settings": {"profile": "demo", "parameters": {"seed": 0}},
     }
     write_json(run / "manifest.json", {chapter.name: record | _facts()})
 
@@ -129,7 +131,8 @@ def _repeat(argument: tuple[Path, Chapter]) -> Any:
     folder, chapter = argument
     path = folder / f"runs/{RUN}/manifest.json"
     values = manifest_values(path)
-    return resolve(declared(), values, str(path)), what_differs(path, [chapter])
+    called = settings_of(Run(path.parent))
+    return resolve(declared(), values, str(path)), what_differs(path, [chapter]), called
 
 
 def _compare(argument: tuple[Path, Chapter]) -> str:
