@@ -20,6 +20,9 @@ from cxr_mtl.runs.settings import settings_of
 from cxr_mtl.runs.stages import BOOK, Chapter, executed_copy, read_chapters
 from cxr_mtl.runs.watched_files import recall_hashes, what_changed
 
+CHANGED = "was changed since"
+"""What is said of a file of the run that something else than `cxr-mtl` has written."""
+
 _NOT_RUN = "not run yet"
 _GROUPS = {
     "parameters": "the parameter {name} changed",
@@ -166,19 +169,16 @@ def why_stale(chapter: Chapter, parts: Mapping[str, Any], record: Any, run: Run)
     for name, words in {"lock": "requirements.lock", "python": "the Python version"}.items():
         if old.get(name) != parts[name]:
             return f"{words} changed"
+    copy = executed_copy(run, chapter.name)
+    # Absent from the records of versions that did not look at it.
+    if record.get("executed") not in (None, digest(copy)):
+        return f"{copy.relative_to(run.path)} {CHANGED}{_by_papermill(copy, chapter)}"
     for leaf in chapter.leaves:
         if not (run / leaf).exists():
             return f"{leaf} is missing"
         if record["left"].get(leaf) != digest(run / leaf):
-            return f"{leaf} was changed since"
-    changed = what_changed(run, chapter.name)
-    if changed:
-        return changed
-    copy = executed_copy(run, chapter.name)
-    # Absent from the records of versions that did not look at it.
-    if record.get("executed") not in (None, digest(copy)):
-        return f"{copy.relative_to(run.path)} was changed since"
-    return None
+            return f"{leaf} {CHANGED}"
+    return what_changed(run, chapter.name)
 
 
 def why_run(chapter: Chapter, values: Mapping[str, Any], run: Run) -> str | None:
@@ -218,9 +218,8 @@ def _state(chapter: Chapter, run: Run, lock: Path) -> StageState:
 def _damage(chapter: Chapter, run: Run) -> str | None:
     """What is wrong with a fresh stage's executed copy or results, if anything."""
     copy = executed_copy(run, chapter.name)
-    try:
-        executed = nbformat.read(copy, as_version=4)
-    except (ValueError, OSError, AttributeError, nbformat.ValidationError):
+    executed = _notebook(copy)
+    if executed is None:
         return f"{copy} is not a readable notebook"
     if chapter_code(executed) != chapter_code(chapter.notebook):
         return f"{copy} holds other code"
@@ -228,6 +227,28 @@ def _damage(chapter: Chapter, run: Run) -> str | None:
     if results.exists():
         read_json(results)
     return None
+
+
+def _by_papermill(copy: Path, chapter: Chapter) -> str:
+    """That papermill has put its output in the place of an executed copy; empty if it has not.
+
+    The driver's own call of papermill has another name in its place.
+    """
+    executed = _notebook(copy)
+    told = executed.metadata.get("papermill") if executed else None
+    if not isinstance(told, dict) or Path(str(told.get("output_path"))).name != copy.name:
+        return ""
+    given = told.get("parameters")
+    names = [name for name in chapter.parameters if isinstance(given, dict) and name in given]
+    return ", by papermill" + (f" with -p {' and '.join(names)}" if names else "")
+
+
+def _notebook(path: Path) -> nbformat.NotebookNode | None:
+    """A notebook, or None where the file is none."""
+    try:
+        return nbformat.read(path, as_version=4)
+    except (ValueError, OSError, AttributeError, nbformat.ValidationError):
+        return None
 
 
 def _is_whole(record: Any) -> bool:

@@ -1,12 +1,12 @@
-"""Which chapters of a run are fresh, and why the others are not."""
+"""Which chapters of a run are fresh, why the others are not, and what mends them."""
 
 from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
 
-from cxr_mtl.runs.freshness import why_run
-from cxr_mtl.runs.planning import Plan, plan
+from cxr_mtl.runs.freshness import CHANGED, why_run
+from cxr_mtl.runs.planning import Plan, command_text, plan
 from cxr_mtl.runs.run import open_run
 from cxr_mtl.runs.watched_files import recall_hashes
 
@@ -14,7 +14,7 @@ from cxr_mtl.runs.watched_files import recall_hashes
 def print_status(
     profile: str | None, run_name: str, overrides: Sequence[str], console: Console
 ) -> None:
-    """Say which chapters of a run are fresh and why the others are not, and for which values.
+    """Say which chapters of a run are fresh, for which values, and what makes the others so.
 
     Raises:
         InputError: there is no such run, or as in `planning.plan`.
@@ -24,6 +24,16 @@ def print_status(
     if planned.notice:
         console.print(planned.notice, soft_wrap=True)
     console.print(state_table(states))
+    command = command_text("run", profile, run_name, overrides)
+    reasons = [reason for reason in states.values() if reason]
+    if any(CHANGED in reason for reason in reasons):
+        console.print(
+            f"Something else than cxr-mtl wrote into {planned.run.path}, as papermill and Jupyter "
+            f"do with its notebooks; `{command}` makes those chapters again",
+            soft_wrap=True,
+        )
+    elif reasons:
+        console.print(f"`{command}` makes again what is stale", soft_wrap=True)
 
 
 def chapter_states(

@@ -320,6 +320,27 @@ def test_an_executed_copy_runs_under_papermill_with_the_other_values_kept(study)
     assert (study / "runs/demo/model/weights").read_text() == "0.001"
 
 
+def test_a_chapter_that_papermill_overwrote_is_named_with_what_did_it_and_made_again(study):
+    papermill.execute_notebook(
+        "runs/demo/02_model.ipynb",
+        "runs/demo/02_model.ipynb",
+        parameters={"lr": 0.5},
+        progress_bar=False,
+    )
+    said = "02_model.ipynb was changed since, by papermill with -p lr"
+    assert chapter_states() == {"01_data": None, "02_model": said}
+    assert run_chapters(console=QUIET)[1].reason == said
+    assert set(chapter_states().values()) == {None}
+    assert (study / "runs/demo/model/weights").read_text() == "0.001"
+
+
+def test_what_papermill_wrote_into_the_run_under_another_output_is_noticed(study):
+    papermill.execute_notebook(
+        "runs/demo/02_model.ipynb", "out.ipynb", parameters={"lr": 0.5}, progress_bar=False
+    )
+    assert chapter_states() == {"01_data": None, "02_model": "model was changed since"}
+
+
 def test_chapters_are_chosen_by_number_name_or_file(study, monkeypatch):
     monkeypatch.setattr(papermill, "execute_notebook", None)
     for word in ("02", "02_model", "model", "book/02_model.py"):

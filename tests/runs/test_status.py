@@ -56,6 +56,30 @@ def test_it_is_said_first_for_which_values_of_the_run(study, monkeypatch):
     assert "as it was made" not in told("demo", "own", ())
 
 
+WRITTEN = (
+    "Something else than cxr-mtl wrote into runs/own, as papermill and Jupyter do with its "
+    "notebooks; `cxr-mtl run --run own -p epochs=2` makes those chapters again"
+)
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("its code changed", "`cxr-mtl run --run own -p epochs=2` makes again what is stale"),
+        ("fine_tuned was changed since", WRITTEN),
+        ("02_model.ipynb was changed since, by papermill", WRITTEN),
+    ],
+)
+def test_the_last_line_says_what_mends_the_run(study, monkeypatch, reason, said):
+    states(monkeypatch, _02_model=reason)
+    assert told(None, "own", ["epochs=2"]).splitlines()[-1] == said
+
+
+def test_of_a_fresh_run_nothing_is_to_be_mended(study, monkeypatch):
+    states(monkeypatch)
+    assert "cxr-mtl" not in told(None, "own", ())
+
+
 def test_a_run_that_is_not_there_is_not_made(study):
     with pytest.raises(InputError, match="there is no run runs/typo: make it with"):
         told(None, "typo", ())
