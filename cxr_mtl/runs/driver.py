@@ -105,7 +105,7 @@ def run_chapters(
         except KeyboardInterrupt:
             console.print("interrupted: what was finished is kept, and the same command goes on")
             raise
-        keep_hashes(run, _states_outside(asked, run))
+        keep_hashes(run, _states_outside(planned))
     return sorted(outcomes, key=lambda outcome: order.index(outcome.step))
 
 
@@ -151,10 +151,11 @@ def _keep(
     return outcomes
 
 
-def _states_outside(stages: Asked, run: Run) -> Iterator[FileState]:
-    """The states of the files outside of a run that stages rest on."""
-    for chapter, values in stages:
-        yield from watched_states(run, chapter.name)
+def _states_outside(planned: Plan) -> Iterator[FileState]:
+    """The states of the files outside of a run that its stages rest on."""
+    for chapter, values in planned.stages.values():
+        with contextlib.suppress(InputError):  # for a damaged table its stage is stale
+            yield from watched_states(planned.run, chapter.name)
         for _, path in input_paths(chapter, values):
             yield from folder_states(path) if path.is_dir() else [file_state(path)]
 

@@ -22,6 +22,8 @@ def check_upstream(asked: Sequence[str], forced: Set[str], planned: Plan, comman
     """
     before = {name: upstream(name, planned.chapters) for name in planned.stages}
     others = {other for name in asked for other in before[name]} - set(asked)
+    if not others:
+        return
     runs = {
         name: "forced" if name in forced else why_run(*planned.stages[name], planned.run)
         for name in planned.stages

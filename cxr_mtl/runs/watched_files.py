@@ -5,7 +5,6 @@ they were counts as the same, and one with other times is read to see whether it
 that runs chapters keeps what it has read of a run's inputs, so that a copied run is read once.
 """
 
-import contextlib
 from collections.abc import Iterable, Mapping
 
 import pandas as pd
@@ -73,25 +72,26 @@ def what_changed(run: Run, stage: str) -> str | None:
 
 
 def recall_hashes(run: Run) -> None:
-    """Let no file be read again that is as `keep_hashes` found it; a damaged table costs time."""
-    with contextlib.suppress(InputError):
-        remember(_kept(run))
+    """Let no file be read again that is as `keep_hashes` found it."""
+    remember(_kept(run))
 
 
 def keep_hashes(run: Run, states: Iterable[FileState]) -> None:
     """Keep the hashes of those of these files that had to be read."""
     hashes = known_hashes(states)
-    with contextlib.suppress(InputError):
-        if _kept(run) == hashes:
-            return
-    rows = [(*state, sha256) for state, sha256 in hashes.items()]
-    write_table(run / _HASHES, pd.DataFrame(rows, columns=COLUMNS))
+    if hashes != _kept(run):
+        rows = [(*state, sha256) for state, sha256 in hashes.items()]
+        write_table(run / _HASHES, pd.DataFrame(rows, columns=COLUMNS))
 
 
 def _kept(run: Run) -> Mapping[FileState, str]:
-    table = read_table(run / _HASHES)
+    """What was kept; nothing where the table is missing or damaged, which costs time alone."""
+    try:
+        table = read_table(run / _HASHES)
+    except InputError:
+        return {}
     if list(table.columns) != COLUMNS:
-        raise InputError(f"{run / _HASHES} holds no hashes: delete it")
+        return {}
     return {tuple(state): sha256 for *state, sha256 in table.itertuples(index=False, name=None)}
 
 

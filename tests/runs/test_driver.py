@@ -607,6 +607,9 @@ def test_a_run_that_was_handed_over_is_fresh_whatever_the_times_of_its_files(stu
     os.chdir(clone)
     assert chapter_states() == {"01_data": None, "02_model": None}
     assert [outcome.reason for outcome in run_chapters(console=QUIET)] == [None, None]
+    read = Path("runs/demo/watched/hashes.parquet").read_bytes()
+    run_chapters(only=["02"], console=QUIET)
+    assert Path("runs/demo/watched/hashes.parquet").read_bytes() == read
     Path("benchmarks/train.json").write_text("[]")
     Path("films/film.png").write_bytes(b"Pixels")
     assert chapter_states() == {
