@@ -90,7 +90,7 @@ def _kept(run: Run) -> Mapping[FileState, str]:
         table = read_table(run / _HASHES)
     except InputError:
         return {}
-    if list(table.columns) != COLUMNS:
+    if not _is_list_of_files(table):
         return {}
     return {tuple(state): sha256 for *state, sha256 in table.itertuples(index=False, name=None)}
 
@@ -100,9 +100,16 @@ def _watched(run: Run, stage: str) -> pd.DataFrame:
     if not path.exists():
         return pd.DataFrame(columns=COLUMNS)
     table = read_table(path)
-    if list(table.columns) != COLUMNS:
+    if not _is_list_of_files(table):
         raise InputError(f"{path} is no list of watched files: delete it and run {stage} again")
     return table
+
+
+def _is_list_of_files(table: pd.DataFrame) -> bool:
+    return list(table.columns) == COLUMNS and (
+        all(isinstance(path, str) for path in table["path"])
+        and (table.empty or all(table[name].dtype.kind == "i" for name in COLUMNS[1:4]))
+    )
 
 
 def _trusted(state: FileState) -> FileState:

@@ -19,6 +19,8 @@ from cxr_mtl.runs.watched_files import (
     what_changed,
 )
 
+OTHER = {"path": ["x"], "bytes": [1], "modified": [1], "changed": [1], "sha256": ["x"]}
+
 
 @pytest.fixture
 def watched(tmp_path):
@@ -122,13 +124,13 @@ def test_hashes_are_written_where_they_are_others_and_not_touched_else(copied):
     assert (run / "watched/hashes.parquet").stat().st_ino == kept.st_ino
 
 
-@pytest.mark.parametrize("content", [b"x", None], ids=["damaged", "a foreign table"])
-def test_damaged_hashes_are_made_anew(copied, content):
+@pytest.mark.parametrize("rows", [None, {"path": ["x"]}, OTHER | {"path": [["x"]]}])
+def test_damaged_hashes_are_made_anew(copied, rows):
     run, _, reads = copied
     path = run / "watched/hashes.parquet"
-    pd.DataFrame({"path": ["x"]}).to_parquet(path)
-    if content:
-        path.write_bytes(content)
+    pd.DataFrame(rows).to_parquet(path)
+    if rows is None:
+        path.write_bytes(b"x")
     recall_hashes(run)
     assert what_changed(run, "01_data") is None
     assert len(reads) == 2
@@ -145,8 +147,11 @@ def test_a_link_is_the_file_it_leads_to(tmp_path):
     assert what_changed(run, "01_data") == f"{link} changed"
 
 
-def test_a_foreign_table_is_refused(watched):
+@pytest.mark.parametrize(
+    "rows", [{"path": ["x"]}, OTHER | {"path": [["x"]]}, OTHER | {"bytes": ["1"]}, {"path": [3]}]
+)
+def test_a_foreign_table_is_refused(watched, rows):
     run, _ = watched
-    pd.DataFrame({"path": ["x"]}).to_parquet(run / watched_file("01_data"))
+    pd.DataFrame(rows).to_parquet(run / watched_file("01_data"))
     with pytest.raises(InputError, match="no list of watched files: delete it and run 01_data"):
         what_changed(run, "01_data")
