@@ -57,7 +57,7 @@ def plan(profile: str | None, run_name: str, overrides: Sequence[str] = ()) -> P
     declared.pop("run_dir")
     run = Run(named_run(run_name))
     kept = settings_of(run) if profile is None else None
-    before = kept or Settings(profile or PROFILE)
+    before = kept or Settings(profile or PROFILE, {})
     own = _checked(before.parameters, declared, str(run / "manifest.json"))
     path = _profile_path(before.profile)
     read = manifest_values if is_manifest(path) else read_profile

@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -20,8 +20,8 @@ PROFILE = "demo"
 class Settings:
     """A profile as it was named, and the parameters that were given beside it, by name."""
 
-    profile: str = PROFILE
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    profile: str
+    parameters: Mapping[str, Any]
 
     def record(self) -> dict[str, Any]:
         """What a stage's entry in the manifest holds under `settings`."""

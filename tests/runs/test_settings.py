@@ -41,6 +41,7 @@ def test_of_several_stages_the_one_that_was_written_last_counts_wherever_it_stan
         ('{"01_data": 3}', "does not tell what"),
         ('{"01_data": {"settings": {"profile": 3, "parameters": {}}}}', "does not tell what"),
         ('{"01_data": {"settings": {"profile": "demo", "parameters": []}}}', "does not tell what"),
+        ('{"01_data": {"settings": {}}}', "does not tell what"),
         ('{"01_data": {"settings": {}}, "02_model": {}}', "does not tell what"),
     ],
 )
@@ -66,5 +67,5 @@ def test_what_is_kept_is_told_in_one_line_with_the_way_back(run):
 
 
 def test_nothing_is_told_where_nothing_but_the_profile_of_every_new_run_is_kept(run):
-    assert Settings().kept_notice(run, []) is None
+    assert Settings("demo", {}).kept_notice(run, []) is None
     assert Settings("demo", {"epochs": 2}).kept_notice(run, ["epochs"]) is None

@@ -32,7 +32,7 @@ def planned(monkeypatch):
         name: (Chapter(name, nbformat.v4.new_notebook(), {}, needs, [name]), {})
         for name, needs in CHAPTERS.items()
     }
-    return Plan(Run("runs/demo"), stages, Settings(), None), reasons.update
+    return Plan(Run("runs/demo"), stages, Settings("demo", {}), None), reasons.update
 
 
 def refusal(planned, asked, forced=frozenset()):

@@ -477,9 +477,9 @@ def test_a_process_is_given_the_point_as_an_ordinary_run(study, monkeypatch):
         python, _, module, *words = sweep_runner._command(sweep, sweep.points[0], only)
         assert (python, module) == (sys.executable, "cxr_mtl")
         assert call(monkeypatch, *words) == 0
-        *before, chapters, force, _ = called.pop()
+        *before, chapters, force, _, upstream = called.pop()
         assert before == ["demo", "s-1", sweep.overrides_of(sweep.points[0])]
-        assert (tuple(chapters), force) == (only, False)
+        assert (tuple(chapters), force, upstream) == (only, False, False)
 
 
 def test_the_command_runs_the_points_and_prints_the_summary(study, calls, monkeypatch, capsys):
