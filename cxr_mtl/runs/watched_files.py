@@ -2,7 +2,7 @@
 
 Hashing thousands of pictures at every `status` would be slow: a file whose size and times are as
 they were counts as the same, and one with other times is read to see whether it is. The command
-that runs chapters keeps what it has read of a run's inputs, so that a copied run is read once.
+that runs chapters keeps what it has read of them, and of folders that are inputs, for later ones.
 """
 
 from collections.abc import Iterable, Mapping
