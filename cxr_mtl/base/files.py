@@ -278,6 +278,7 @@ def read_table(path: Path | str, mend: str | None = None) -> "pd.DataFrame":
             than its bytes can stand for.
     """
     import pandas as pd
+    import pyarrow.parquet as pq
 
     from cxr_mtl.base.parquet_size import check_parquet_size
 
@@ -285,6 +286,7 @@ def read_table(path: Path | str, mend: str | None = None) -> "pd.DataFrame":
         check_regular_file(path, "table")
         open(path, "rb").close()  # tells the reason in fewer words than pyarrow
         check_parquet_size(path)
+        pq.read_table(path).validate(full=True)  # pandas would meet a damaged text when it is used
         return pd.read_parquet(path)
     except InputError as error:
         if not isinstance(error.__cause__, FileNotFoundError):

@@ -361,6 +361,16 @@ def test_what_is_no_table_or_may_not_be_read_is_told(tmp_path):
         read_table(tmp_path / "none", "make it again")
 
 
+@pytest.mark.parametrize("column", [["lungs clear"] * 3, [["lungs clear"], [], ["lungs clear"]]])
+def test_a_text_that_is_no_text_is_met_when_the_table_is_read(tmp_path, column):
+    path = tmp_path / "x.parquet"
+    pd.DataFrame({"text": column}).to_parquet(path)
+    assert path.read_bytes().count(b"lungs") >= 1
+    path.write_bytes(path.read_bytes().replace(b"lungs", b"\xff\xfengs"))
+    with pytest.raises(InputError, match=r"x\.parquet is not a readable Parquet file"):
+        read_table(path)
+
+
 def test_a_table_that_may_not_be_read_is_told(read_only_folder):
     with pytest.raises(InputError, match=r"closed\.json cannot be read \(Permission denied\)"):
         read_table(read_only_folder / "closed.json")

@@ -38,16 +38,16 @@ def _damaged_metadata(content: bytes, rng: random.Random) -> bytes:
     table = pd.read_parquet(io.BytesIO(content))
     column = rng.choice(list(table))
     odd = (None, 1.5, b"x", [1], {"a": 1}, "x", 10**20, pd.Timestamp("2020-01-01"))
-    if rng.random() < 0.5:
-        table[column] = [rng.choice(odd)] * len(table)
-    elif rng.random() < 0.5:
-        table = table.rename(columns={column: rng.choice(PIECES)})
-    else:
-        table = pd.concat([table, table]) if rng.random() < 0.5 else table[:0]
     file = io.BytesIO()
     try:
+        if rng.random() < 0.5:
+            table[column] = [rng.choice(odd)] * len(table)
+        elif rng.random() < 0.5:
+            table = table.rename(columns={column: rng.choice(PIECES)})
+        else:
+            table = pd.concat([table, table]) if rng.random() < 0.5 else table[:0]
         table.to_parquet(file, index=rng.random() < 0.2)
-    except Exception:  # Parquet has no place for this mixture
+    except Exception:  # neither pandas nor Parquet has a place for every mixture
         return damaged_binary(content, rng)
     return file.getvalue()
 
