@@ -43,6 +43,7 @@ from cxr_mtl.base import (
     Sections,
     ViewSource,
     files,
+    notices,
     styled_tables,
     terminal,
     write_table,
@@ -260,9 +261,8 @@ reading_table(read)
 
 # %%
 reading = reading_records(read)
-for record in reading:
-    if record["metric"] == "notice":
-        print(terminal.filled(record["value"]))
+for sentence in notices(reading):
+    print(terminal.filled(sentence))
 
 # %% [markdown]
 # ## Many reports are word for word the same

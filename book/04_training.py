@@ -29,7 +29,14 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from cxr_mtl.base import DeviceName, Precision, read_json, write_table
+from cxr_mtl.base import (
+    DeviceName,
+    Precision,
+    notices,
+    read_json,
+    terminal,
+    write_table,
+)
 from cxr_mtl.data import splits
 from cxr_mtl.figures import pairs_on_circle, training_curves, use_theme
 from cxr_mtl.runs import check_parameters, open_run
@@ -37,6 +44,7 @@ from cxr_mtl.training import (
     LossWeights,
     TrainingConfig,
     clip_loss,
+    collapse,
     embed_rows,
     prepare_training,
     save_fine_tuned,
@@ -133,6 +141,34 @@ training_curves(trained.steps, trained.epochs)
 #
 # Either way the best of many trials owes part of its height to luck: [chapter 9](09_ablations) shows
 # how much such a choice flatters.
+#
+# ## Has it collapsed?
+#
+# A training can end without an error and have learnt nothing. Two numbers show it. Where all scores are
+# equal, the CLIP loss of a batch of $n$ is $\log n$; and where a tower gives all studies the same
+# embedding, the mean cosine between two of them is 1.
+
+# %%
+in_validation = embed_rows(
+    trained.last_layer,
+    setup.features,
+    setup.rows["validation"],
+    setup.device,
+)
+collapses = collapse.training_records(
+    trained, len(setup.rows["train"]), config, *in_validation
+)
+for sentence in notices(collapses):
+    print(terminal.filled(sentence))
+
+# %% [markdown]
+# The CLIP loss of the last epoch was {num}`04_training?metric=clip&epoch=last:.3f`, where equal scores give
+# {num}`04_training?metric=clip_loss_of_chance:.3f`; the mean cosine of two validation images is
+# {num}`04_training?metric=mean_cosine&modality=images:.3f`, of two reports
+# {num}`04_training?metric=mean_cosine&modality=reports:.3f`. A loss within 0.05 of that of chance, or a mean
+# cosine above 0.999, is said above and on the command line, with what to try. All chests are much alike, so a
+# cosine of 0.9 is no fault. Where the CLIP loss has the weight 0, as in some of the
+# [ablations](09_ablations), nothing asks for studies of one label to differ, and nothing is said.
 #
 # ## Break it, then mend it
 #
@@ -295,6 +331,7 @@ run.write_results(
             {"metric": name, "epoch": "last", "value": last[name]}
             for name in last.index[1:]
         ),
+        *collapses,
         {"metric": "epochs", "value": int(last["epoch"])},
         {"metric": "steps", "value": len(trained.steps)},
         {"metric": "studies_with_twin", "value": float(np.mean(with_twin))},

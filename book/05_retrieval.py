@@ -28,6 +28,7 @@ import pandas as pd
 
 from cxr_mtl.base import (
     DeviceName,
+    notices,
     read_json,
     read_table,
     styled_tables,
@@ -47,6 +48,7 @@ from cxr_mtl.figures import LABEL_NAMES, contact_sheet, use_theme
 from cxr_mtl.models import embed, load_recorded, pick_device
 from cxr_mtl.retrieval import (
     Index,
+    collapse,
     fused_vectors,
     metrics,
     normalised,
@@ -55,6 +57,7 @@ from cxr_mtl.retrieval import (
 )
 from cxr_mtl.runs import check_parameters, open_run
 from cxr_mtl.training import load_fine_tuned
+from cxr_mtl.training.collapse import REMEDY
 
 use_theme()
 
@@ -93,6 +96,30 @@ pd.DataFrame(
         for name, (v, t) in embeddings.items()
     }
 ).T
+
+# %% [markdown]
+# Can they be told apart? The mean cosine between two studies' embeddings, 1 where all are equal. A model is
+# said to have *collapsed* where it is above 0.999, or where a query gives all items one score; here, if so,
+# and on the command line:
+
+# %%
+OTHER = "as {} give a model that was pretrained on such images and reports"
+collapses = collapse.collapse_records(
+    embeddings,
+    {
+        "fine_tuned": REMEDY,
+        base["name"]: OTHER.format("backbone"),
+        general["name"]: OTHER.format("general_model"),
+    },
+)
+for sentence in notices(collapses):
+    print(terminal.filled(sentence))
+cosines = [r for r in collapses if r["metric"] == "mean_cosine"]
+pd.DataFrame(cosines).pivot(
+    index="modality", columns="model", values="value"
+)[list(embeddings)].rename_axis(columns=None).rename(columns=readable).pipe(
+    styled_tables.styled
+).format("{:.4f}")
 
 # %% [markdown]
 # ## Algorithm 2
@@ -459,6 +486,7 @@ run.write_results(
         *records,
         *bounds,
         *comparisons,
+        *collapses,
         {"metric": "example_place", "value": int(own_place[query])},
         {"metric": "median_place", "value": float(np.median(own_place))},
         *(

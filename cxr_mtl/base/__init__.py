@@ -23,7 +23,7 @@ from cxr_mtl.base.choices import (
 )
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.files import read_json, read_table, write_json, write_table
-from cxr_mtl.base.records import find_record
+from cxr_mtl.base.records import find_record, notices
 
 __all__ = [
     "DatasetName",
@@ -36,6 +36,7 @@ __all__ = [
     "Sections",
     "ViewSource",
     "find_record",
+    "notices",
     "read_json",
     "read_table",
     "write_json",

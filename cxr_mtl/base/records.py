@@ -1,7 +1,7 @@
 """Records of a results file: which number each is, and finding them by `metric=recall&k=10`."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -18,6 +18,11 @@ MEASURED = frozenset(
 
 NOTICE = "notice"
 """The metric of a record whose value is a sentence that the user of a run must read."""
+
+
+def notices(records: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The sentences of the notices among records."""
+    return [str(record["value"]) for record in records if record.get("metric") == NOTICE]
 
 
 def find_records(records: list[Record], query: str) -> list[Record]:

@@ -14,7 +14,7 @@ from rich.table import Table
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.file_hashes import FileState, file_state, folder_states
 from cxr_mtl.base.files import check_writable
-from cxr_mtl.base.records import NOTICE
+from cxr_mtl.base.records import notices
 from cxr_mtl.base.terminal import PlainConsole
 from cxr_mtl.runs.freshness import input_paths
 from cxr_mtl.runs.manifest import is_manifest, what_differs
@@ -170,7 +170,7 @@ def _notices(run: Run, stage: str) -> list[str]:
     """What a stage found that its user must know, by the records it has left."""
     if not (run / f"results/{stage}.json").exists():
         return []
-    return [str(r["value"]) for r in run.results(stage) if r.get("metric") == NOTICE]
+    return notices(run.results(stage))
 
 
 @contextlib.contextmanager
