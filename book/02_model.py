@@ -36,8 +36,10 @@ import torch.nn.functional as F
 from cxr_mtl.base import (
     DeviceName,
     Precision,
+    notices,
     read_table,
     styled_tables,
+    terminal,
     write_json,
 )
 from cxr_mtl.figures import heat_maps, pairs_on_circle, use_theme
@@ -57,6 +59,7 @@ from cxr_mtl.training import (
     backbone_source,
     classification_loss,
     clip_loss,
+    drawn_only_records,
     embed_rows,
     fuse,
     multi_task_loss,
@@ -113,6 +116,17 @@ watched = source_files(sources.values())
 pretrained = load_backbone(sources[backbone])
 general_key = load_backbone(sources[general_model]).key
 studies = read_table(run / "studies.parquet")
+
+# %% [markdown]
+# What a model brings along is what it was pretrained on. Where one of the demo's meets images that are no
+# phantoms, it is said here and on the command line:
+
+# %%
+strangers = []
+if "drawn_codes" not in studies:
+    strangers = drawn_only_records([backbone, general_model])
+for sentence in notices(strangers):
+    print(terminal.filled(sentence))
 
 # %% [markdown]
 # ## What is trained
@@ -545,6 +559,7 @@ run.write_results(
                 table.loc["all", "trained"] / table.loc["all", "parameters"]
             ),
         },
+        *strangers,
         {"metric": "temperature", "value": float(tau)},
         {"metric": "embedding_size", "value": pretrained.embedding_size},
     ],

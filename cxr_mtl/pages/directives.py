@@ -16,7 +16,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from cxr_mtl.base import choices
-from cxr_mtl.base.errors import InputError
+from cxr_mtl.base.errors import InputError, check_choice
 from cxr_mtl.base.files import read_json
 from cxr_mtl.base.markdown_text import Markdown, code_span
 from cxr_mtl.base.records import find_record, find_records
@@ -83,6 +83,30 @@ class RunFigure(SphinxDirective, Figure):
             return [nodes.paragraph("", "", not_computed(state, edition.mend))]
         self.arguments[0] = f"/{path.as_posix()}"
         return Figure.run(self)
+
+
+class OfData(SphinxDirective):
+    """`of-data` with names of data sets: its content, where the run was made of one of them.
+
+    Where no chapter says what the run was made of, the content stands.
+    """
+
+    required_arguments = 1
+    final_argument_whitespace = True
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        """Parse the content, or leave it out."""
+        names = self.arguments[0].split()
+        try:
+            for name in names:
+                check_choice("data set", name, choices.DatasetName)
+        except InputError as error:
+            raise self.error(str(error)) from None
+        dataset = edition_of(self.env.app).dataset
+        if dataset is not None and dataset not in names:
+            return []
+        return self.parse_content_to_nodes()
 
 
 class MarkdownTable(SphinxDirective, ABC):

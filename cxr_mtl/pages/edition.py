@@ -46,6 +46,13 @@ class Edition:
         """The state of every stage, in their order."""
         return read_states(self.run_name, self.chapters, self.root)
 
+    @property
+    def dataset(self) -> str | None:
+        """The data set that the run was made of; None where no record says."""
+        records = (state.record for state in self.states.values() if state.record)
+        given = (record.parameters.get("dataset") for record in records)
+        return next(filter(None, given), None)
+
     @cached_property
     def private(self) -> PrivatePaths:
         """The folders that no page names."""

@@ -20,7 +20,14 @@ from sphinx.config import Config
 
 from cxr_mtl.models.demo_architecture import DemoName
 from cxr_mtl.pages.chapters import read_page
-from cxr_mtl.pages.directives import EditionTable, ModelTable, NumberRole, ParameterTable, RunFigure
+from cxr_mtl.pages.directives import (
+    EditionTable,
+    ModelTable,
+    NumberRole,
+    OfData,
+    ParameterTable,
+    RunFigure,
+)
 from cxr_mtl.pages.edition import add_config_values, edition_of
 from cxr_mtl.runs.against_reference import write_compare_page
 from cxr_mtl.runs.manifest import Record
@@ -42,6 +49,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     add_config_values(app)
     app.add_role("num", NumberRole())
     app.add_directive("model-table", ModelTable)
+    app.add_directive("of-data", OfData)
     app.add_directive("parameters", ParameterTable)
     app.add_directive("edition", EditionTable)
     app.add_directive("run-figure", RunFigure)

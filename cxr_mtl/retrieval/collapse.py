@@ -21,6 +21,13 @@ ALIKE = 0.999
 """Mean cosine above which embeddings count as collapsed: two lie less than 3 degrees apart, so that
 at a temperature of 0.07 the softmax can hardly prefer one to another."""
 BYTES_PER_SCORE = 16
+TRAIN = (
+    "try more epochs, a higher learning_rate, a lower temperature, a larger weight of the CLIP "
+    "loss, or a backbone that was pretrained on such images and reports"
+)
+"""What to try with a model that was trained here."""
+CHOOSE = "as {} give a model that was pretrained on such images and reports"
+"""What to try with a model that was taken as it is, by the parameter that named it."""
 
 
 def mean_cosine(embeddings: ArrayLike) -> float:

@@ -10,6 +10,7 @@ Where every image has its own report and no other, the CLIP loss is nearly 0:
 """
 
 from cxr_mtl.training.demo_models import backbone_source
+from cxr_mtl.training.demo_notices import drawn_only_records
 from cxr_mtl.training.demo_tokenizers import tokenizer_source
 from cxr_mtl.training.fine_tuned import load_fine_tuned, save_fine_tuned
 from cxr_mtl.training.losses import (
@@ -32,6 +33,7 @@ __all__ = [
     "backbone_source",
     "classification_loss",
     "clip_loss",
+    "drawn_only_records",
     "embed_rows",
     "fuse",
     "load_fine_tuned",

@@ -5,16 +5,12 @@ import math
 from numpy.typing import ArrayLike
 
 from cxr_mtl.base.records import NOTICE, Record
-from cxr_mtl.retrieval.collapse import MODALITIES, alike_words, is_alike, mean_cosine
+from cxr_mtl.retrieval.collapse import MODALITIES, TRAIN, alike_words, is_alike, mean_cosine
 from cxr_mtl.training.trainer import Trained, TrainingConfig
 
 MARGIN = 0.05
 """How far below chance the CLIP loss must come: less gives the own report, in the geometric mean
 over the studies, no more than 1.05 times the probability that all reports of a batch share out."""
-REMEDY = (
-    "try more epochs, a higher learning_rate, a lower temperature, a larger weight of the CLIP "
-    "loss, or a backbone that was pretrained on such images and reports"
-)
 
 
 def clip_loss_of_chance(studies: int, batch_size: int) -> float:
@@ -59,7 +55,7 @@ def training_records(
             found[modality] = alike_words("the fine-tuned model", modality, cosine)
     if config.weights.clip:
         records += [
-            {"metric": NOTICE, "about": f"collapse: {name}", "value": f"{words}; {REMEDY}"}
+            {"metric": NOTICE, "about": f"collapse: {name}", "value": f"{words}; {TRAIN}"}
             for name, words in found.items()
         ]
     return records

@@ -33,6 +33,14 @@ SOURCE = """\
 #
 # The count is {num}`01_data?metric=count:.1f`.
 #
+# :::{of-data} phantom openi
+# Counted in {num}`01_data?metric=count` reports of Open-I.
+# :::
+#
+# :::{of-data} pairs
+# Counted in {num}`01_data?metric=absent` pairs.
+# :::
+#
 # $$ x^2 $$ (eq-square)
 # %% tags=["parameters"]
 run_dir: str = "runs/demo"
@@ -180,6 +188,12 @@ def test_a_chapter_that_was_run_shows_outputs_numbers_and_provenance(site):
 def test_a_number_names_its_source_in_its_title(site):
     title = "runs/mine/results/01_data.json: metric=count"
     assert f'<abbr class="num" title="{title}">42.0</abbr>' in html_of(site, "01_data")
+
+
+def test_prose_of_other_data_sets_falls_away_with_the_numbers_it_asks_for(site):
+    text = text_of(site, "01_data")
+    assert "Counted in 42 reports of Open-I." in text
+    assert "pairs." not in text
 
 
 def cells_of(site, page, table):

@@ -1,0 +1,25 @@
+"""What must be said where one of the demo's models meets images that are no phantoms."""
+
+from collections.abc import Iterable
+from typing import get_args
+
+from cxr_mtl.base.records import NOTICE, Record
+from cxr_mtl.models.demo_architecture import DemoName
+
+
+def drawn_only_records(models: Iterable[str]) -> list[Record]:
+    """Notices for those of the models that know pictures drawn by a program and no radiographs."""
+    return [
+        {
+            "metric": NOTICE,
+            "about": "pretrained on drawings",
+            "model": name,
+            "value": (
+                f"{name} was pretrained on pictures drawn by a program, not on radiographs: what "
+                "it can do on these images the strict tables say, beside chance; backbone and "
+                "general_model take other models, biomedclip and clip among them"
+            ),
+        }
+        for name in dict.fromkeys(models)
+        if name in get_args(DemoName)
+    ]
