@@ -26,7 +26,15 @@ from sklearn.metrics import pairwise_distances
 
 from cxr_mtl.base import read_table
 from cxr_mtl.data import label_of, read_reports, read_views, splits
-from cxr_mtl.runs import check_parameters, open_run
+from cxr_mtl.runs import (
+    check_parameters,
+    expect_between,
+    expect_close,
+    expect_equal,
+    expect_several,
+    expect_table,
+    open_run,
+)
 
 # %% tags=["parameters"]
 run_dir: str = "runs/demo"  # folder of this run
@@ -92,15 +100,17 @@ rules = {
     "normal": "mesh-normal+no-indexing",
     "dropped": "drop-no-indexing",
 }
-for unindexed, rule in rules.items():
-    labels = [label_of(each, rule) for each in reports["mesh_major"]]
-    kept = [label for label in labels if label is not None]
-    assert np.isclose(
-        normal_share(list(reports["mesh_major"]), unindexed),
-        kept.count(0) / len(kept),
-    ), (
-        f"the library counts another share when the unindexed are {unindexed}"
-    )
+toy = [["normal"], [], ["No Indexing"], ["Lung"], ["Bone", "Lung"]]
+for headings in (toy, list(reports["mesh_major"])):
+    for unindexed, rule in rules.items():
+        labels = [label_of(each, rule) for each in headings]
+        kept = [label for label in labels if label is not None]
+        expect_close(
+            normal_share(headings, unindexed),
+            kept.count(0) / len(kept),
+            f"normal share of {len(headings)} studies, unindexed "
+            f"{unindexed}",
+        )
 print("ex-01-normal: passed")
 
 # %% [markdown]
@@ -154,14 +164,16 @@ print(
 # parameter, and counts.
 
 # %% tags=["check"]
-for findings, impression in both.to_numpy():
+cases = [("No", "No acute"), ("No acute", "No"), ("ab", "aBc")]
+cases += [("b", "aa"), ("aa", "b"), ("ba", "ab")]
+for findings, impression in [*cases, *both.to_numpy()]:
     picked = max(findings, impression)
-    expected = len(picked) < max(len(findings), len(impression))
-    assert picks_shorter(findings, impression) == expected, (
-        f"max picks {picked[:30]!r} of {findings[:30]!r}, {impression[:30]!r}"
+    expect_equal(
+        picks_shorter(findings, impression),
+        len(picked) < max(len(findings), len(impression)),
+        f"is the shorter of {findings[:30]!r} and {impression[:30]!r} "
+        "picked",
     )
-assert not picks_shorter("No", "No acute"), "a beginning is smaller"
-assert picks_shorter("b", "aa"), "b comes after a"
 print("ex-01-max: passed")
 
 # %% [markdown]
@@ -209,19 +221,30 @@ pd.crosstab(conflicts["view_one"], conflicts["view_other"])
 # sees it, is a lateral. That is why the book lets the second source decide where both speak.
 
 # %% tags=["check"]
-view_in = dict(zip(tsne["image_id"], tsne["view"], strict=True))
-expected = {
-    (image, view, view_in[image])
-    for image, view in zip(
-        dicom["image_id"], dicom["view"], strict=True
-    )
-    if image in view_in and view_in[image] != view
-}
-found = conflicts[["image_id", "view_one", "view_other"]]
-assert set(found.itertuples(index=False, name=None)) == expected, (
-    "image by image, other conflicts are found"
+front, side = "frontal", "lateral"
+ours = pd.DataFrame(
+    {"image_id": list("abcd"), "view": [front, front, side, side]}
 )
-assert len(conflicts) == len(expected), "no conflict stands twice"
+theirs = pd.DataFrame(
+    {"image_id": list("edcb"), "view": [side, front, side, side]}
+)
+for one, other in [(ours, theirs), (dicom, tsne)]:
+    answer = expect_table(
+        view_conflicts(one, other),
+        ["image_id", "view_one", "view_other"],
+        "view_conflicts",
+    )
+    view_in = dict(zip(other["image_id"], other["view"], strict=True))
+    expected = {
+        (image, view, view_in[image])
+        for image, view in zip(
+            one["image_id"], one["view"], strict=True
+        )
+        if image in view_in and view_in[image] != view
+    }
+    found = list(answer.itertuples(index=False, name=None))
+    expect_equal(set(found), expected, "conflicts, image by image")
+    expect_equal(len(found), len(expected), "rows, none of them twice")
 print("ex-01-views: passed")
 
 # %% [markdown]
@@ -291,25 +314,32 @@ for name, split in by_choice.items():
 
 # %% tags=["check"]
 toy = ["A b", "a  B", "c", "d", "c", "e", "f", "a b", "g", "h"]
+both_parts = {"train", "test"}
 for number in range(5):
     for some, share in ((texts, 0.1), (texts, 0.5), (toy, 0.3)):
-        split = split_together(some, share, number)
+        what = f"{share} of {len(some)} texts, seed {number}"
+        answer = split_together(some, share, number)
+        split = expect_several(answer, len(some), what)
+        expect_equal(both_parts | set(split), both_parts, "parts")
         keys = [splits.normalise_text(text) for text in some]
-        sizes = pd.Series(keys).value_counts()
-        parts = pd.Series(list(split)).groupby(keys).nunique()
-        assert (parts == 1).all(), "equal reports are in two parts"
-        lacking = share * len(some) - list(split).count("test")
-        assert 0 <= lacking < sizes.max() + 1, (
-            f"{lacking:.0f} are lacking"
+        parts = pd.Series(split).groupby(keys).nunique()
+        expect_equal(parts.max(), 1, f"{what}: parts of equal reports")
+        largest = pd.Series(keys).value_counts().max()
+        expect_between(
+            int(share * len(some)) - split.count("test"),
+            0,
+            largest - 1,
+            f"{what}: studies that the test part lacks",
         )
         again = split_together(some, share, number)
-        assert list(split) == list(again), (
-            "the same seed, another split"
+        expect_equal(
+            tuple(again) == split, True, f"{what}: the same split again"
         )
+letters = list("abcdefghij")
 drawn = {
-    tuple(split_together(toy, 0.3, number)) for number in range(20)
+    tuple(split_together(letters, 0.3, number)) for number in range(20)
 }
-assert len(drawn) > 1, "every seed gives the same split"
+expect_between(len(drawn), 2, 20, "different splits of twenty seeds")
 print("ex-01-split: passed")
 
 # %% [markdown]
@@ -383,15 +413,17 @@ pd.Series(
 # $C$, so "cannot be told apart" is a rule of thumb there and not a bound.
 
 # %% tags=["check"]
-toy = ["a b c", "C b a", "a b c d", "x", "x y"]
-by_hand = {
-    1: (2 * 1 / 2 + 3) / 5,
-    0.75: (3 * 1 / 3 + 2) / 5,
-    0.5: (3 / 3 + 2 / 2) / 5,
-}
-for threshold, expected in by_hand.items():
-    assert np.isclose(near_ceiling(toy, threshold), expected), (
-        f"on five toy reports the ceiling at {threshold} is {expected}"
+toy = ["a b c", "C b a a", "a b c d", "x", "x y"]
+for threshold, expected in {
+    1: 0.8,
+    0.75: 0.6,
+    0.6: 0.6,
+    0.5: 0.4,
+}.items():
+    expect_close(
+        near_ceiling(toy, threshold),
+        expected,
+        f"ceiling of five toy reports at {threshold}",
     )
 some = test_texts[:150]
 sets = [set(splits.normalise_text(text).split()) for text in some]
@@ -402,17 +434,22 @@ rows = np.array(
 distances = pairwise_distances(rows, metric="jaccard")
 for threshold in (0.55, 0.85):
     n = (distances <= 1 - threshold + 1e-6).sum(axis=1)
-    assert np.isclose(near_ceiling(some, threshold), (1 / n).mean()), (
-        f"scikit-learn's Jaccard distance gives another one at {threshold}"
+    expect_close(
+        near_ceiling(some, threshold),
+        (1 / n).mean(),
+        f"ceiling at {threshold}, by scikit-learn's Jaccard distance",
     )
 levels = [
     near_ceiling(test_texts, level) for level in (0.5, 0.7, 0.9, 1)
 ]
-assert levels == sorted(levels), (
-    "a stricter threshold has a higher ceiling"
+expect_between(
+    min(np.diff(levels)), -1e-6, 1, "rise to a stricter threshold"
 )
-assert levels[-1] <= splits.duplicate_ceiling(test_texts) + 1e-9, (
-    "equal texts have equal word sets"
+expect_between(
+    levels[-1],
+    0,
+    splits.duplicate_ceiling(test_texts) + 1e-6,
+    "ceiling at 1, where equal texts have equal word sets",
 )
 print("ex-01-near: passed")
 

@@ -25,7 +25,13 @@ from torch import nn
 from torch.nn.functional import normalize, scaled_dot_product_attention
 from torch.utils.flop_counter import FlopCounterMode
 
-from cxr_mtl.runs import check_parameters
+from cxr_mtl.runs import (
+    check_parameters,
+    expect_between,
+    expect_close,
+    expect_equal,
+    expect_numbers,
+)
 from cxr_mtl.training import (
     classification_loss,
     clip_loss,
@@ -91,10 +97,9 @@ for n in (4, 8, 128):
         "supcon": supervised_contrastive_loss(equal, labels, 0.07),
         "clip": clip_loss(equal, equal, 0.07),
     }
-    for name, loss in expected.items():
-        assert math.isclose(
-            losses_of_nothing(n)[name], loss.item(), abs_tol=1e-5
-        ), f"{name} of {n} equal embeddings is {loss.item():.4f}"
+    expect_close(
+        losses_of_nothing(n), expected, f"losses of {n} studies"
+    )
 print("ex-02-nothing: passed")
 
 # %% [markdown]
@@ -144,10 +149,13 @@ for p, own, other in [
     (0.6, 0.1, -0.3),
     (0.999, 1.0, 0.0),
 ]:
-    tau = temperature_for(p, own, other)
-    found = (torch.tensor([own, other]) / tau).softmax(0)[0].item()
-    assert math.isclose(found, p, rel_tol=1e-4), (
-        f"tau = {tau:.4f} gives a probability of {found:.4f} and not {p}"
+    answer = temperature_for(p, own, other)
+    tau = float(expect_numbers(answer, (), "temperature"))
+    similarities = torch.tensor([own, other], dtype=torch.float64)
+    expect_close(
+        (similarities / tau).softmax(0)[0],
+        p,
+        f"probability of {own} before {other} at tau = {tau:.4f}",
     )
 print("ex-02-temperature: passed")
 
@@ -206,18 +214,21 @@ print(f"{trained_parameters():,} are trained")
 # %% tags=["check"]
 for width, hidden in [(768, 3072), (32, 96)]:
     block = nn.TransformerEncoderLayer(width, 4, hidden)
-    counted = sum(p.numel() for p in block.parameters())
-    assert block_parameters(width, hidden) == counted, (
-        f"a block of {width} and {hidden} has {counted:,} parameters"
+    expect_equal(
+        block_parameters(width, hidden),
+        sum(p.numel() for p in block.parameters()),
+        f"parameters of a block of {width} and {hidden}",
     )
 projections = nn.ModuleList(
     nn.Linear(*sizes, bias=False)
     for sizes in [(768, 512), (768, 640), (640, 512)]
 )
 rest = [*projections.parameters(), *nn.LayerNorm(768).parameters()]
-assert trained_parameters() == 2 * block_parameters(768, 3072) + sum(
-    p.numel() for p in rest
-), "two blocks, a norm and three matrices have another number"
+expect_equal(
+    trained_parameters(),
+    2 * block_parameters(768, 3072) + sum(p.numel() for p in rest),
+    "parameters of two blocks, a norm and three matrices",
+)
 print("ex-02-count: passed")
 
 # %% [markdown]
@@ -277,19 +288,22 @@ clip_by_loops(some_vectors(5, 8), some_vectors(5, 8), 0.07)
 # %% tags=["check"]
 for n, d, tau in [(1, 3, 0.5), (6, 4, 0.07), (9, 16, 1.0)]:
     v, t = (normalize(some_vectors(n, d)) for _ in range(2))
-    expected = clip_loss(v, t, tau).item()
-    answer = clip_by_loops(v, t, tau)
-    assert math.isclose(
-        answer, expected, rel_tol=1e-9, abs_tol=1e-12
-    ), f"for {n} pairs {answer:.6f}, the library's {expected:.6f}"
-    longer = clip_by_loops(3 * v, t, tau)
-    assert math.isclose(
-        longer, expected, rel_tol=1e-9, abs_tol=1e-12
-    ), "the lengths of the embeddings must not matter"
+    expected = clip_loss(v, t, tau)
+    for name, lengths in {
+        "of length 1": (1, 1),
+        "longer": (3, 2),
+    }.items():
+        expect_close(
+            clip_by_loops(lengths[0] * v, lengths[1] * t, tau),
+            expected,
+            f"loss of {n} pairs whose embeddings are {name}",
+            atol=1e-6,
+        )
 corners = torch.eye(4, dtype=torch.float64)
-expected = math.log(math.e + 3) - 1  # one similarity is 1, three are 0
-assert math.isclose(clip_by_loops(corners, corners, 1.0), expected), (
-    "four orthogonal pairs have the loss log(e + 3) - 1"
+expect_close(
+    clip_by_loops(corners, corners, 1.0),
+    math.log(math.e + 3) - 1,  # one similarity is 1, three are 0
+    "loss of four orthogonal pairs, log(e + 3) - 1",
 )
 print("ex-02-loops: passed")
 
@@ -363,21 +377,19 @@ abnormal = [1, 1, 1, 0]
 for n, labels in [(4, abnormal), (5, [0, 0, 0, 1, 1]), (3, [0, 1, 2])]:
     f = circle if labels is abnormal else normalize(some_vectors(n, 6))
     for tau in (0.07, 1.0):
-        expected = supervised_contrastive_loss(
-            f, torch.tensor(labels), tau
-        )
-        assert math.isclose(
+        expect_close(
             supcon_by_loops(f, labels, tau),
-            expected.item(),
-            rel_tol=1e-9,
-            abs_tol=1e-12,
-        ), (
-            f"for the labels {labels} the library's loss is {expected:.6f}"
+            supervised_contrastive_loss(f, torch.tensor(labels), tau),
+            f"loss of the labels {labels} at tau = {tau}",
+            atol=1e-6,
         )
 at_zero = (-2 + 2 * math.log(math.e + 1 + math.exp(-1)) + 1) / 2
-whole = 4 * supcon_by_loops(circle, abnormal, 1.0)
-assert math.isclose(whole - 2 * at_zero, contribution_by_hand()), (
-    "what the two studies at 0 degrees leave of the loss is another number"
+whole = 4 * float(supcon_by_loops(circle, abnormal, 1.0))
+expect_close(
+    contribution_by_hand(),
+    whole - 2 * at_zero,
+    "contribution at 90°, what the two studies at 0° leave of the loss",
+    rtol=1e-4,
 )
 print("ex-02-supcon: passed")
 
@@ -434,11 +446,12 @@ for n in (1, 2, 7):
     loss = nn.functional.cross_entropy(logits, target)
     loss = (loss + nn.functional.cross_entropy(logits.T, target)) / 2
     loss.backward()
-    found = clip_gradient(logits.detach())
-    assert torch.allclose(found, logits.grad), (
-        f"autograd finds another gradient for {n} pairs"
+    expect_close(
+        clip_gradient(logits.detach()),
+        logits.grad,
+        f"gradient of {n} pairs, by autograd",
+        atol=1e-6,
     )
-assert abs(found.sum()) < 1e-12, "the entries sum to 0"
 print("ex-02-gradient: passed")
 
 # %% [markdown]
@@ -504,7 +517,8 @@ def attend_once(attention, query, tokens, is_token):
 # %% tags=["check"]
 torch.manual_seed(seed)
 attention = nn.MultiheadAttention(32, 4, batch_first=True).double()
-nn.init.normal_(attention.in_proj_bias)
+for bias in (attention.in_proj_bias, attention.out_proj.bias):
+    nn.init.normal_(bias)
 query, tokens = some_vectors(3, 32), some_vectors(3, 50, 32)
 is_token = torch.arange(50) < torch.tensor([[50], [20], [1]])
 
@@ -524,27 +538,28 @@ def ordinary(attention, query, tokens, is_token):
     return attention.out_proj(gathered.flatten(1))
 
 
-multiplications, answers = {}, {}
+multiplications, answers = [], []
 for way in (attend_once, ordinary):
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        answers[way] = way(attention, query, tokens, is_token)
-    multiplications[way] = counter.get_total_flops() // 2
+        answers.append(way(attention, query, tokens, is_token))
+    multiplications.append(counter.get_total_flops() // 2)
 expected, _ = attention(
     query[:, None], tokens, tokens, key_padding_mask=~is_token
 )
-assert answers[attend_once].shape == (3, 32), "one vector per sequence"
-for way, answer in answers.items():
-    assert torch.allclose(answer, expected[:, 0]), (
-        f"{way.__name__}: PyTorch's attention gives another answer"
+for answer in answers:
+    expect_close(
+        answer, expected[:, 0], "output, by PyTorch's attention"
     )
-assert 2 * multiplications[attend_once] < multiplications[ordinary], (
-    "it takes too many multiplications: are keys or values made?"
+expect_between(
+    multiplications[0],
+    0,
+    multiplications[1] / 2,
+    "multiplications, where neither keys nor values are made",
 )
 tokens[1, 30] = 1000.0
 again = attend_once(attention, query, tokens, is_token)
-assert torch.allclose(again, expected[:, 0]), "padding must not be read"
-for way, count in multiplications.items():
-    print(f"{way.__name__}: {count:,} multiplications")
+expect_close(again, expected[:, 0], "output with other padding")
+print("{:,} multiplications, ordinarily {:,}".format(*multiplications))
 print("ex-02-attention: passed")
 
 # %% [markdown]

@@ -24,19 +24,28 @@ import cxr_mtl  # noqa: F401  First: it silences a remark of tqdm.
 
 # isort: split
 from functools import partial
-from math import ceil, comb, log
+from math import ceil, log
 
 import numpy as np
 import optuna
 import pandas as pd
 import torch
+from optuna.distributions import FloatDistribution
 from optuna.samplers import RandomSampler, TPESampler
 from scipy.stats import loguniform
 from torch import nn
 
 from cxr_mtl.base import read_json, read_table
 from cxr_mtl.models import FusionHead
-from cxr_mtl.runs import check_parameters, open_run
+from cxr_mtl.runs import (
+    check_parameters,
+    expect_between,
+    expect_close,
+    expect_equal,
+    expect_numbers,
+    expect_table,
+    open_run,
+)
 from cxr_mtl.training import (
     PAPER_WEIGHTS,
     LossWeights,
@@ -114,7 +123,8 @@ def train_toy(weights, seed=0, make_optimiser=adamw):
 # it cannot win.
 #
 # Write `best_weights(trials)`, which returns the `LossWeights` of the best trial of state
-# `COMPLETE`. The check compares it with the weights that the chapter handed to the training.
+# `COMPLETE`, the earliest where several are equal. The check asks about four trials made up, and
+# compares with the weights that the chapter handed to the training.
 # ```
 
 # %% [markdown]
@@ -138,16 +148,26 @@ def best_weights(trials: pd.DataFrame) -> LossWeights:
 
 
 # %% tags=["check"]
-kept = LossWeights(**read_json(run / "best_weights.json"))
-assert best_weights(trials) == kept, (
-    "not the weights that the chapter kept"
+toy = pd.DataFrame(
+    {
+        "value": [0.2, 0.5, 0.4, 0.9],
+        "params_bce": [0.1, 0.2, 0.3, 0.4],
+        "params_supcon": [1.1, 1.2, 1.3, 1.4],
+        "params_clip": [0.5, 0.6, 0.7, 0.8],
+        "state": ["COMPLETE", "COMPLETE", "COMPLETE", "PRUNED"],
+    }
 )
-stopped = trials.iloc[[0]].assign(
-    value=trials["value"].max() + 1, params_bce=0.5, state="PRUNED"
+expect_equal(
+    best_weights(toy),
+    LossWeights(bce=0.2, supcon=1.2, clip=0.6),
+    "best of four trials, of which the fourth is pruned",
 )
-with_stopped = pd.concat([trials, stopped], ignore_index=True)
-assert best_weights(with_stopped) == kept, "a pruned trial has won"
-print("best trial: passed")
+expect_equal(
+    best_weights(trials),
+    LossWeights(**read_json(run / "best_weights.json")),
+    "weights that the chapter kept",
+)
+print("ex-03-best-trial: passed")
 
 # %% [markdown]
 # ```{solution-end}
@@ -192,15 +212,17 @@ for share, probability in [
     (0.1, 0.9),
     (0.01, 0.99),
     (0.3, 0.6),
+    (0.5, 0.75),
 ]:
     draws = 1
     while 1 - (1 - share) ** draws < probability:
         draws += 1
-    answer = random_trials(share, probability)
-    assert answer == draws, (
-        f"{answer} draws for {share}, expected {draws}"
+    expect_equal(
+        random_trials(share, probability),
+        draws,
+        f"draws for the best {share} with probability {probability}",
     )
-print("random trials: passed")
+print("ex-03-random-trials: passed")
 
 # %% [markdown]
 # ```{solution-end}
@@ -235,17 +257,19 @@ def log_uniform(low: float, high: float, u: np.ndarray) -> np.ndarray:
 
 
 # %% tags=["check"]
-u = np.random.default_rng(seed).random(1000)
+u = np.random.default_rng(seed).random((50, 20))
 for low, high in weight_search.RANGES.values():
-    drawn = log_uniform(low, high, u)
-    assert np.allclose(drawn, loguniform(low, high).ppf(u)), (
-        "wrong quantiles"
+    expect_close(
+        log_uniform(low, high, u),
+        loguniform(low, high).ppf(u),
+        f"quantiles from {low} to {high}, by SciPy",
     )
-ends = log_uniform(0.2, 2.0, np.array([0.0, 0.5, 1.0]))
-assert np.allclose(ends, [0.2, 0.4**0.5, 2.0]), (
-    f"ends and middle are {ends}"
+expect_close(
+    log_uniform(0.2, 2.0, np.array([0.0, 0.5, 1.0])),
+    [0.2, 0.4**0.5, 2.0],
+    "both ends and the middle by ratio",
 )
-print("log-uniform: passed")
+print("ex-03-log-uniform: passed")
 
 # %% [markdown]
 # ```{solution-end}
@@ -263,8 +287,8 @@ print("log-uniform: passed")
 #
 # Write `shrunk(weights)`, which returns the smallest multiple of a `LossWeights` that still lies
 # within `weight_search.RANGES` (a dictionary from `bce`, `supcon` and `clip` to a lower and an upper end). The
-# check trains the toy with both and compares the embeddings and the losses, then does the same with
-# plain gradient descent. Predict both outcomes first.
+# check trains the toy with both and compares the embeddings and the losses, then prints what becomes of
+# them under plain gradient descent. Predict both outcomes first.
 # ```
 
 # %% [markdown]
@@ -300,39 +324,45 @@ def shrunk(weights: LossWeights) -> LossWeights:
 for weights in (
     PAPER_WEIGHTS,
     LossWeights(1.0, 0.5, 2.0),
+    LossWeights(0.25, 2.0, 0.3),
+    LossWeights(0.2, 1.0, 2.0),
 ):
     small = shrunk(weights)
-    ratios = [
-        getattr(small, n) / getattr(weights, n)
-        for n in weight_search.RANGES
-    ]
-    assert np.allclose(ratios, ratios[0]), (
-        "the ratios of the weights moved"
+    expect_equal(type(small), LossWeights, "type of the shrunk weights")
+    factors = np.divide(
+        *(
+            [getattr(w, n) for n in weight_search.RANGES]
+            for w in (small, weights)
+        )
     )
-    lows = [
-        getattr(small, n) - low
+    expect_close(
+        factors / factors[0], np.ones(3), f"equal factors for {weights}"
+    )
+    room = [
+        getattr(small, n) / low
         for n, (low, _) in weight_search.RANGES.items()
     ]
-    assert min(lows) > -1e-9, f"{small} is outside the ranges"
-    assert min(lows) < 1e-9, f"{small} can shrink further"
+    expect_close(
+        min(room),
+        1,
+        f"{small}, the least over the lower end of its range",
+    )
 
 small = shrunk(PAPER_WEIGHTS)
-shrinkage = small.clip / PAPER_WEIGHTS.clip
 v, t, total = train_toy(PAPER_WEIGHTS, seed)
 v_small, t_small, total_small = train_toy(small, seed)
-assert np.allclose(v, v_small, atol=1e-3), "AdamW trained another model"
-assert np.allclose(t, t_small, atol=1e-3), "AdamW trained another model"
-assert np.isclose(total_small, shrinkage * total, rtol=1e-3), (
-    "another loss"
-)
+what = "of the shrunk weights under AdamW"
+expect_close(v_small, v, f"image embeddings {what}", atol=1e-3)
+expect_close(t_small, t, f"report embeddings {what}", atol=1e-3)
+halved = small.clip / PAPER_WEIGHTS.clip * total
+expect_close(total_small, halved, f"loss {what}", rtol=1e-3)
 
 sgd = partial(torch.optim.SGD, lr=0.02)
 v, *_ = train_toy(PAPER_WEIGHTS, seed, sgd)
 v_small, *_ = train_toy(small, seed, sgd)
-assert not np.allclose(v, v_small, atol=1e-3), (
-    "SGD trained the same model"
-)
-print("shrunk weights: passed")
+moved = np.abs(v - v_small).max()
+print(f"under plain gradient descent an entry differs by {moved:.2f}")
+print("ex-03-shrunk: passed")
 
 # %% [markdown]
 # ```{solution-end}
@@ -360,10 +390,10 @@ def toy_objective(bce, supcon, clip):
 # `toy_objective`, above, stands for a training: it is 1 where the three weights have certain ratios,
 # and falls away from there.
 #
-# Write `best_so_far(sampler, trials)`, which maximises `toy_objective` over `weight_search.RANGES` in an Optuna
-# study with that sampler and returns the highest value after each trial, a NumPy array [trials]
-# that never falls. The check runs both samplers with ten seeds; random search must agree with the
-# expectation of the maximum of so many draws, and TPE must end above it on average.
+# Write `best_so_far(sampler, trials)`, which maximises `toy_objective` in an Optuna study with that
+# sampler, each weight uniform over its range in `weight_search.RANGES`, and returns the highest value
+# after each trial, a NumPy array [trials] that never falls. The check watches what is drawn and what
+# comes of it. Then it runs both samplers with ten seeds; TPE must end above random search on average.
 # ```
 
 # %% [markdown]
@@ -400,30 +430,56 @@ def best_so_far(
 # beside the spread over seeds, which the check prints: a single search that short owes its result to
 # luck as well as to the estimator.
 
+
 # %% tags=["check"]
-seeds = range(seed, seed + 10)
-by_chance = np.array(
-    [best_so_far(RandomSampler(seed=s), 40) for s in seeds]
+class Watched(RandomSampler):
+    """Random search that keeps from which ranges it drew."""
+
+    def sample_independent(self, study, trial, name, range_):
+        ranges.add(range_)
+        return super().sample_independent(study, trial, name, range_)
+
+
+def watched(bce, supcon, clip):
+    """The toy objective; its values are kept in their order."""
+    values.append(toy(bce, supcon, clip))
+    return values[-1]
+
+
+ranges, values = set(), []
+toy, toy_objective = toy_objective, watched
+try:
+    curve = best_so_far(Watched(seed=seed), 40)
+finally:
+    toy_objective = toy
+curve = expect_numbers(curve, (40,), "best so far of 40 trials")
+expect_close(
+    curve, np.maximum.accumulate(values), "best so far of 40 trials"
 )
-by_tpe = np.array([best_so_far(TPESampler(seed=s), 40) for s in seeds])
-for curves in (by_chance, by_tpe):
-    assert curves.shape == (10, 40), f"the shape is {curves.shape}"
-    assert (np.diff(curves, axis=1) >= 0).all(), (
-        "the best so far has fallen"
-    )
+expect_equal(
+    ranges,
+    {
+        FloatDistribution(*ends)
+        for ends in weight_search.RANGES.values()
+    },
+    "ranges of the uniform draws",
+)
+
+seeds = range(seed, seed + 10)
+by_chance, by_tpe = (
+    np.array([best_so_far(sampler(seed=s), 40) for s in seeds])
+    for sampler in (RandomSampler, TPESampler)
+)
 rng = np.random.default_rng(seed)
 drawn = {
-    n: rng.uniform(*e, (5000, 40))
-    for n, e in weight_search.RANGES.items()
+    n: rng.uniform(*ends, (5000, 40))
+    for n, ends in weight_search.RANGES.items()
 }
-best = np.maximum.accumulate(toy_objective(**drawn), axis=1)
-error = np.abs(by_chance.mean(axis=0) - best.mean(axis=0))
-allowed = 4 * best.std(axis=0) / np.sqrt(len(seeds))
-assert (error < allowed).all(), (
-    "random search is not random over the ranges"
-)
-assert by_tpe[:, -1].mean() > best[:, -1].mean(), (
-    "TPE is not above chance"
+expect_between(
+    by_tpe[:, -1].mean(),
+    toy_objective(**drawn).max(axis=1).mean(),
+    1,
+    "best of 40 trials by TPE, above the best of 40 random ones",
 )
 for n in (20, 40):
     random, tpe = (curves[:, n - 1] for curves in (by_chance, by_tpe))
@@ -432,7 +488,7 @@ for n in (20, 40):
         f"(over seeds ±{random.std():.3f}), "
         f"TPE {tpe.mean():.3f} (±{tpe.std():.3f})"
     )
-print("random search against TPE: passed")
+print("ex-03-tpe: passed")
 
 # %% [markdown]
 # ```{solution-end}
@@ -504,35 +560,44 @@ by_point.agg(["mean", "min", "max"], axis=1).sort_values(
 # a search over one seed would have reported any of these points, with as many digits as one likes.
 
 # %% tags=["check"]
-found = over_the_triangle(2, range(seed, seed + 2))
-points = found[["bce", "supcon", "clip"]]
-assert len(found) == 2 * comb(4, 2), (
-    f"{len(found)} rows, not six points twice"
+seeds = range(seed, seed + 2)
+found = expect_table(
+    over_the_triangle(3, seeds),
+    ["bce", "supcon", "clip", "seed", "mrr"],
+    "over_the_triangle",
 )
-assert np.allclose(points.sum(axis=1), 1), "the weights do not sum to 1"
-assert not found.drop(columns="mrr").duplicated().any(), (
-    "a row stands twice"
-)
-for row in found.sample(2, random_state=seed).itertuples():
-    weights = LossWeights(row.bce, row.supcon, row.clip)
-    direct = np.mean(
-        trainer.validation_mrr(*train_toy(weights, row.seed)[:2])
-    )
-    assert np.isclose(row.mrr, direct), (
-        f"{weights}: {row.mrr}, not {direct}"
+expected = {
+    (i, j, 3 - i - j, toy_seed)
+    for i in range(4)
+    for j in range(4 - i)
+    for toy_seed in seeds
+}
+table = found.to_numpy(float) * [3, 3, 3, 1, 1]
+rows = list(map(tuple, table[:, :4].round(3).tolist()))
+expect_equal(set(rows), expected, "three times the weights, and seeds")
+expect_equal(len(rows), len(expected), "rows, none of them twice")
+for *thirds, toy_seed, mrr in np.random.default_rng(seed).choice(
+    table, 2
+):
+    weights = LossWeights(*(np.rint(thirds) / 3).tolist())
+    v, t, _ = train_toy(weights, int(toy_seed))
+    expect_close(
+        mrr,
+        np.mean(trainer.validation_mrr(v, t)),
+        f"MRR of {weights} with seed {toy_seed:.0f}",
     )
 corner = {
-    name: found[found[name] == 1]["mrr"].max()
+    name: found.loc[np.isclose(found[name], 1), "mrr"]
     for name in weight_search.RANGES
 }
-clip_corner = found[found["clip"] == 1]["mrr"].min()
-assert clip_corner > corner["bce"], (
-    "BCE alone retrieves as well as CLIP"
-)
-assert clip_corner > corner["supcon"], (
-    "SupCon alone does as well as CLIP"
-)
-print("triangle of weights: passed")
+for name in ("bce", "supcon"):
+    expect_between(
+        corner[name].max(),
+        0,
+        corner["clip"].min(),
+        f"MRR of {name} alone, below that of clip alone",
+    )
+print("ex-03-simplex: passed")
 
 # %% [markdown]
 # ```{solution-end}

@@ -25,7 +25,7 @@ from math import comb
 import faiss
 import numpy as np
 import pandas as pd
-from scipy.stats import norm, permutation_test
+from scipy.stats import binom, permutation_test
 
 from cxr_mtl.base import read_json, read_table
 from cxr_mtl.evidence import Bootstrap, paired_test, tables
@@ -37,7 +37,12 @@ from cxr_mtl.retrieval import (
     normalised,
     stored_embeddings,
 )
-from cxr_mtl.runs import check_parameters, open_run
+from cxr_mtl.runs import (
+    check_parameters,
+    expect_between,
+    expect_close,
+    open_run,
+)
 
 faiss.omp_set_num_threads(1)  # The sets are small: threads would wait.
 
@@ -58,7 +63,7 @@ studies = read_table(run / "studies.parquet")
 test = studies[studies["split"] == "test"].reset_index(drop=True)
 labels, own = test["label"].to_numpy(), np.arange(len(test))
 models = read_json(run / "models.json")
-tuned, base, _ = stored_embeddings(run / "embeddings", models).values()
+tuned, *_ = stored_embeddings(run / "embeddings", models).values()
 v, t = map(normalised, tuned)
 scores = v @ t.T
 scores.shape
@@ -72,7 +77,7 @@ scores.shape
 # of 1/rank.
 #
 # Write `recall_at_k(ranks, k)` and `mean_reciprocal_rank(ranks)` for an array of ranks [queries].
-# The check compares both with the library on the strict scores. Which of recall@10 and the mean
+# The check knows six ranks by hand, and compares both with the library on the strict scores. Which of recall@10 and the mean
 # reciprocal rank notices that a study has risen from rank 40 to rank 11, and how much?
 # ```
 
@@ -103,23 +108,22 @@ def mean_reciprocal_rank(ranks: np.ndarray) -> float:
 # any but the first few.
 
 # %% tags=["check"]
+few = np.array([1, 2, 3, 4, 10, 11])
+for k, expected in {1: 1 / 6, 3: 1 / 2, 10: 5 / 6}.items():
+    expect_close(recall_at_k(few, k), expected, f"recall@{k} of {few}")
+expected = (1 + 1 / 2 + 1 / 3 + 1 / 4 + 1 / 10 + 1 / 11) / 6
+expect_close(mean_reciprocal_rank(few), expected, f"MRR of {few}")
+
 # A little noise parts equal scores: ties are a later exercise.
 rng = np.random.default_rng(seed)
 noisy = scores.astype(float) + rng.uniform(0, 1e-5, scores.shape)
 ranks = 1 + (noisy > noisy.diagonal()[:, None]).sum(axis=1)
 for k in (1, 3, 10):
     expected = metrics.recall_at_k(noisy, own, k).mean()
-    answer = recall_at_k(ranks, k)
-    assert answer == expected, (
-        f"recall@{k} is {answer}, expected {expected}"
-    )
+    expect_close(recall_at_k(ranks, k), expected, f"recall@{k}")
 expected = metrics.reciprocal_rank(noisy, own).mean()
-answer = mean_reciprocal_rank(ranks)
-assert answer is not None, "mean_reciprocal_rank returns nothing"
-assert np.isclose(answer, expected), (
-    f"MRR is {answer}, expected {expected}"
-)
-print("from ranks to metrics: passed")
+expect_close(mean_reciprocal_rank(ranks), expected, "MRR")
+print("ex-05-ranks: passed")
 
 # %% [markdown]
 # ```{solution-end}
@@ -135,7 +139,8 @@ print("from ranks to metrics: passed")
 #
 # Write `accuracy_at_1(queries, items)` for L2-normalised vectors [n, d], twice: the share of queries
 # whose best item has the query's own row number. The check asks a FAISS index about 400 random
-# studies in 512 dimensions, then about the chapter's own embeddings.
+# studies in 512 dimensions, with reports that are strangers to the images and with related ones, and
+# prints both accuracies for the chapter's own embeddings.
 # ```
 
 # %% [markdown]
@@ -168,31 +173,33 @@ def found_by_faiss(queries, items):
     return (positions[:, 0] == np.arange(len(queries))).mean()
 
 
+few = normalised(np.array([[0, 3, 1], [1, 2, 0], [1, 0, 3.0]]))
+expect_close(
+    accuracy_at_1(few, np.eye(3)),
+    2 / 3,
+    "accuracy@1 of three queries, whose best items are 1, 1 and 2",
+)
 rng = np.random.default_rng(seed)
-random_v, random_t = (
+images, strangers = (
     normalised(rng.standard_normal((400, 512))) for _ in range(2)
 )
-# Equal reports are moved apart a little: ties are a later exercise.
-apart_t = normalised(t + rng.normal(0, 1e-4, t.shape))
-pairs = {"random": (random_v, random_t), "fine-tuned": (v, apart_t)}
-for name, (images, reports) in pairs.items():
-    fused = accuracy_at_1(images, fused_vectors(images, reports))
-    strict = accuracy_at_1(images, reports)
-    assert fused is not None, "accuracy_at_1 returns nothing"
-    assert np.ndim(fused) == 0, "accuracy_at_1 returns no single number"
-    indexed = found_by_faiss(images, fused_vectors(images, reports))
-    assert np.isclose(fused, indexed), f"fused {fused}, FAISS {indexed}"
-    indexed = found_by_faiss(images, reports)
-    assert np.isclose(strict, indexed), (
-        f"strict {strict}, FAISS {indexed}"
-    )
-    print(f"{name}: fused {fused:.3f}, strict {strict:.3f}")
-    if name == "random":
-        assert fused == 1, (
-            "a random image has missed its own fused vector"
+related = normalised(images + 8 * strangers)
+for name, reports in {"random": strangers, "related": related}.items():
+    items = {"fused": fused_vectors(images, reports), "strict": reports}
+    for protocol, vectors in items.items():
+        expect_close(
+            accuracy_at_1(images, vectors),
+            found_by_faiss(images, vectors),
+            f"accuracy@1 of {name} vectors, {protocol}, by FAISS",
         )
-        assert strict < 0.03, "random images know their reports"
-print("random vectors: passed")
+for name, pair in {
+    "random": (images, strangers),
+    "fine-tuned": (v, t),
+}.items():
+    fused = accuracy_at_1(pair[0], fused_vectors(*pair))
+    strict = accuracy_at_1(*pair)
+    print(f"{name}: fused {fused:.3f}, strict {strict:.3f}")
+print("ex-05-random-vectors: passed")
 
 # %% [markdown]
 # ```{solution-end}
@@ -247,20 +254,34 @@ def hit_at_k(
 # $1 - 2^{-k}$: 0.5, 0.875, 0.97 and 0.999 for $k$ = 1, 3, 5 and 10.
 
 # %% tags=["check"]
+few, asked = np.array([[1, 0, 1], [0, 0, 1]]), np.array([1, 1])
+for k, share, hits in [
+    (1, 1 / 2, 1 / 2),
+    (2, 1 / 4, 1 / 2),
+    (3, 1 / 2, 1),
+]:
+    what = "of the labels 1 0 1 and 0 0 1, both asked for 1"
+    expect_close(
+        precision_at_k(few, asked, k), share, f"precision@{k} {what}"
+    )
+    expect_close(hit_at_k(few, asked, k), hits, f"hit@{k} {what}")
+
 rng = np.random.default_rng(seed)
 noisy = scores.astype(float) + rng.uniform(0, 1e-5, scores.shape)
 result_labels = labels[np.argsort(-noisy, axis=1)]
 same_label = labels[:, None] == labels
 order = graded_metrics.rank_items(noisy, same_label)
 for k in (1, 3, 5, 10):
-    answer = precision_at_k(result_labels, labels, k)
-    expected = graded_metrics.precision_at_k(order, k).mean()
-    assert answer is not None, "precision_at_k returns nothing"
-    assert np.isclose(answer, expected), f"precision@{k} is {answer}"
-    answer = hit_at_k(result_labels, labels, k)
-    expected = metrics.hit_at_k(noisy, labels, labels, k).mean()
-    assert answer is not None, "hit_at_k returns nothing"
-    assert np.isclose(answer, expected), f"hit@{k} is {answer}"
+    expect_close(
+        precision_at_k(result_labels, labels, k),
+        graded_metrics.precision_at_k(order, k).mean(),
+        f"precision@{k} of the images",
+    )
+    expect_close(
+        hit_at_k(result_labels, labels, k),
+        metrics.hit_at_k(noisy, labels, labels, k).mean(),
+        f"hit@{k} of the images",
+    )
 
 halves = np.repeat([0, 1], 100)
 shuffled = rng.permuted(np.tile(halves, (4000, 1)), axis=1)
@@ -270,12 +291,12 @@ for k in (1, 3, 5, 10):
     hits, share = (
         f(shuffled, asked, k) for f in (hit_at_k, precision_at_k)
     )
-    assert abs(hits - by_chance) < 0.04, f"random hit@{k} is {hits}"
-    assert abs(share - 0.5) < 0.04, f"random precision@{k} is {share}"
+    expect_close(hits, by_chance, f"hit@{k} by chance", atol=0.04)
+    expect_close(share, 0.5, f"precision@{k} by chance", atol=0.04)
     print(
         f"random order, k = {k}: hit {hits:.3f}, precision {share:.3f}"
     )
-print("hit rate and precision: passed")
+print("ex-05-hit-rate: passed")
 
 # %% [markdown]
 # ```{solution-end}
@@ -327,29 +348,29 @@ def recall_with_ties(scores: np.ndarray, k: int) -> np.ndarray:
 rng = np.random.default_rng(seed)
 small = rng.integers(0, 3, (5, 5)) / 2
 for k in (1, 2, 5):
-    answer = recall_with_ties(small, k)
-    for query in range(5):
-        # `sorted` keeps the order of equals: go through all orders.
-        among = [
-            query
-            in sorted(order, key=lambda item, q=query: -small[q, item])[
-                :k
+    # `sorted` keeps the order of equals: go through all orders.
+    expected = [
+        np.mean(
+            [
+                query in sorted(order, key=(-row).__getitem__)[:k]
+                for order in permutations(range(5))
             ]
-            for order in permutations(range(5))
-        ]
-        wrong = (
-            f"query {query}, k = {k}: {answer}, not {np.mean(among)}"
         )
-        assert answer is not None, "recall_with_ties returns nothing"
-        assert np.isclose(answer[query], np.mean(among)), wrong
+        for query, row in enumerate(small)
+    ]
+    expect_close(
+        recall_with_ties(small, k),
+        expected,
+        f"recall@{k} of five queries, over all orders of the items",
+    )
 coarse = np.round(scores[:100, :100], 2)
 for k in (1, 10):
-    expected = metrics.recall_at_k(coarse, np.arange(len(coarse)), k)
-    answer = recall_with_ties(coarse, k)
-    assert np.allclose(answer, expected), (
-        f"not the library's recall@{k}"
+    expect_close(
+        recall_with_ties(coarse, k),
+        metrics.recall_at_k(coarse, np.arange(len(coarse)), k),
+        f"recall@{k} of the rounded scores, the library's",
     )
-print("recall with ties: passed")
+print("ex-05-ties: passed")
 
 # %% [markdown]
 # ```{solution-end}
@@ -364,9 +385,10 @@ print("recall with ties: passed")
 # these means are the ends of the interval.
 #
 # Write `bootstrap_interval(values, resamples, rng)` for one value per query [queries] and a NumPy
-# generator; it returns the two ends. The check uses the strict reciprocal ranks of the fine-tuned
-# model. It compares the interval with the book's and with mean ± 1.96 standard errors. Then try it
-# with values that are all equal: what does an interval without width claim, and what does it not?
+# generator; it returns the two ends. The check takes twenty values, two 1s and eighteen 0.02s, whose
+# resamples the binomial distribution knows. For the strict reciprocal ranks of the fine-tuned model it
+# prints your interval, the book's and mean ± 1.96 standard errors. Then try it with values that are all
+# equal: what does an interval without width claim, and what does it not?
 # ```
 
 # %% [markdown]
@@ -397,25 +419,31 @@ def bootstrap_interval(
 # 95 % bound on the share of misses is about $3/n$.
 
 # %% tags=["check"]
+# How often is a 1 drawn? That alone says what the mean is.
+values = np.where(np.arange(20) < 2, 1.0, 0.02)
+ones = binom.ppf([0.025, 0.975], 20, 2 / 20)
+expect_close(
+    bootstrap_interval(values, 4000, np.random.default_rng(seed)),
+    (ones + 0.02 * (20 - ones)) / 20,
+    "interval of two 1s among twenty values",
+)
+expect_close(
+    bootstrap_interval(np.ones(50), 100, np.random.default_rng(seed)),
+    [1, 1],
+    "interval of equal values",
+)
 values = tables.reciprocal_ranks(*tuned, "image_to_text")
-answer = bootstrap_interval(values, 4000, np.random.default_rng(seed))
-assert answer is not None, "bootstrap_interval returns nothing"
-book = Bootstrap(len(values), seed=seed).mean(values)
-width = book.high - book.low
-apart = np.abs(np.subtract(answer, book)).max()
-assert apart <= 0.12 * width, f"{answer}, the book's is {tuple(book)}"
-error = values.std(ddof=1) / np.sqrt(len(values))
-normal = norm.interval(0.95, values.mean(), error)
-ratio = (answer[1] - answer[0]) / (normal[1] - normal[0])
-assert 0.85 < ratio < 1.15, (
-    f"{ratio} times as wide as mean ± 1.96 errors"
-)
 low, high = bootstrap_interval(
-    np.ones(50), 100, np.random.default_rng(seed)
+    values, 2000, np.random.default_rng(seed)
 )
-assert (low, high) == (1, 1), "equal values have other means"
-print(f"MRR {values.mean():.4f} [{answer[0]:.4f}, {answer[1]:.4f}]")
-print("bootstrap interval: passed")
+error = values.std(ddof=1) / np.sqrt(len(values))
+mean = values.mean()
+book = Bootstrap(len(values), seed=seed).mean(values)
+normal = mean - 1.96 * error, mean + 1.96 * error
+print(f"MRR {mean:.4f} [{low:.4f}, {high:.4f}]")
+print(f"by the book {np.round(tuple(book), 4)}")
+print(f"mean ± 1.96 errors {np.round(normal, 4)}")
+print("ex-05-bootstrap: passed")
 
 # %% [markdown]
 # ```{solution-end}
@@ -462,36 +490,23 @@ def exact_p(a: np.ndarray, b: np.ndarray) -> float:
 # that p is never 0.
 
 # %% tags=["check"]
-values, others = (
-    tables.reciprocal_ranks(*model, "image_to_text")
-    for model in (tuned, base)
-)
+wins, losses = np.ones(5), np.zeros(5)
+expect_close(exact_p(wins, losses), 2 / 32, "p of five wins in five")
+expect_close(exact_p(wins, wins), 1, "p of equal models")
 rng = np.random.default_rng(seed)
 for _ in range(3):
-    some = rng.choice(len(values), 9, replace=False)
-    a, b = values[some], others[some]
+    a, b = rng.integers(0, 5, (2, 8)) / 4  # many sums are equal
     answer = exact_p(a, b)
-    scipy_says = permutation_test(
+    by_scipy = permutation_test(
         (a - b,),
         np.mean,
         permutation_type="samples",
         n_resamples=np.inf,
     ).pvalue
-    assert answer is not None, "exact_p returns nothing"
-    assert np.isclose(answer, scipy_says), (
-        f"{answer}, SciPy {scipy_says}"
-    )
+    expect_close(answer, by_scipy, "p of eight queries, by SciPy")
     drawn = paired_test(a, b, seed=seed)
-    assert abs(answer - drawn) < 0.03, (
-        f"{answer}, the book's test {drawn}"
-    )
-assert exact_p([1, 1, 1, 1, 1], [0, 0, 0, 0, 0]) == 2 / 32, (
-    "five of five"
-)
-assert exact_p([1, 2, 3], [1, 2, 3]) == 1, (
-    "equal models must have p = 1"
-)
-print("paired randomisation test: passed")
+    expect_close(drawn, answer, "p by the book's test", atol=0.03)
+print("ex-05-randomisation: passed")
 
 # %% [markdown]
 # ```{solution-end}
@@ -509,8 +524,8 @@ print("paired randomisation test: passed")
 #
 # Write `ivf_recall(items, queries, k, lists, probes)` with FAISS (`IndexIVFFlat` over an
 # `IndexFlatIP`, inner product): the share of the flat index's first $k$ results that the IVF index
-# finds too, averaged over the queries. The check expects 1 where all groups are searched, and no
-# fall when more are. Then measure it for the chapter's fused vectors, with images and with fused
+# finds too, averaged over the queries. The check knows the answer for two groups on a circle; of random
+# vectors it expects 1 where all groups are searched, and no fall when more are. Then measure it for the chapter's fused vectors, with images and with fused
 # vectors as queries. Which of the two needs more probes, and why? What would the loss do to
 # accuracy@1?
 # ```
@@ -582,25 +597,35 @@ pd.DataFrame(
 # exact and takes milliseconds.
 
 # %% tags=["check"]
+# Two groups on a circle. The first eight are four of either, and the
+# query at 0° is nearer to the group below it.
+angles = np.radians(np.r_[-30:-9:4, 12:33:4])
+circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+circle, query = circle.astype(np.float32), np.float32([[1, 0]])
+for probes, expected in {1: 1 / 2, 2: 1}.items():
+    expect_close(
+        ivf_recall(circle, query, 8, 2, probes),
+        expected,
+        f"share of the first 8 in {probes} of two groups",
+    )
+
 rng = np.random.default_rng(seed)
 items = normalised(rng.standard_normal((1000, 16)))
 asked = normalised(rng.standard_normal((100, 16)))
 found = [
     ivf_recall(items, asked, 5, 8, probes) for probes in range(1, 9)
 ]
-assert found[0] is not None, "ivf_recall returns nothing"
-assert np.isclose(found[-1], 1), (
-    f"all groups searched, recall {found[-1]}"
+expect_close(found[-1], 1, "recall where all groups are searched")
+expect_between(
+    min(np.diff(found)), -1e-6, 1, "gain of recall by one more group"
 )
-assert (np.diff(found) >= -1e-9).all(), (
-    f"more probes, less recall: {found}"
+expect_between(found[0], 1 / 8, 0.9, "recall in one group of eight")
+expect_close(
+    ivf_recall(items, items, 1, 8, 1),
+    1,
+    "recall of vectors in the group of their own centroid",
 )
-assert 1 / 8 < found[0] < 0.9, f"one group of eight gives {found[0]}"
-alone = ivf_recall(items, items, 1, 8, 1)
-assert np.isclose(alone, 1), (
-    "a vector lies in the group of its own centroid"
-)
-print("recall of an IVF index: passed")
+print("ex-05-ivf: passed")
 
 # %% [markdown]
 # ```{solution-end}

@@ -32,7 +32,15 @@ from scipy.stats import norm, t
 from cxr_mtl.ablations import evaluation, training_runs
 from cxr_mtl.base import DeviceName, Precision, read_json
 from cxr_mtl.evidence import significance
-from cxr_mtl.runs import check_parameters, open_run
+from cxr_mtl.runs import (
+    check_parameters,
+    expect_between,
+    expect_close,
+    expect_equal,
+    expect_numbers,
+    expect_several,
+    open_run,
+)
 from cxr_mtl.training import embed_rows, fine_tuned, prepare_training
 
 # %% tags=["parameters"]
@@ -93,15 +101,15 @@ def band_of_two(a, b):
 
 # %% tags=["check"]
 for a, b in [(0.061, 0.058), (0.5, 0.5), (1.0, 3.0)]:
-    library = significance.seed_band(float(np.std([a, b], ddof=1)), 2)
-    assert np.isclose(band_of_two(a, b), library), (
-        f"the library: {library}"
+    expect_close(
+        band_of_two(a, b),
+        significance.seed_band(float(np.std([a, b], ddof=1)), 2),
+        f"band of {a} and {b}, by the library",
     )
-rng = np.random.default_rng(0)
-seen, further = rng.normal(size=(2, 2, 20_000))
-inside = np.abs(further[0] - further[1]) < band_of_two(*seen)
-assert abs(inside.mean() - 0.95) < 0.01, (
-    "of further pairs 95 % are inside"
+draws = np.random.default_rng(0).normal(size=(4000, 4)).tolist()
+inside = [abs(c - d) < band_of_two(a, b) for a, b, c, d in draws]
+expect_close(
+    np.mean(inside), 0.95, "share of further pairs inside", atol=0.015
 )
 print(f"{band_of_two(0, 1):.1f} times the observed difference")
 print("ex-09-two: passed")
@@ -151,11 +159,12 @@ def expected_best(seeds):
     return quad(density, -10, 10)[0]
 
 
-assert np.isclose(expected_best(2), 1 / math.sqrt(math.pi))
 for seeds in (1, 2, 5, 20):
-    ours = gain_of_best(seeds, 40_000, np.random.default_rng(seeds))
-    assert abs(ours - expected_best(seeds)) < 0.03, (
-        f"the best of {seeds} is {expected_best(seeds):.3f} on average"
+    expect_close(
+        gain_of_best(seeds, 40_000, np.random.default_rng(seeds)),
+        expected_best(seeds),
+        f"the best of {seeds} on average",
+        atol=0.03,
     )
 mrr = [
     record["value"]
@@ -212,26 +221,31 @@ def mix(first, second, alpha):
 # models that were fine-tuned from one start, not a theorem.
 
 # %% tags=["check"]
-before = {
-    name: tensor.clone() for name, tensor in start.weights().items()
-}
-for alpha in (0.0, 0.3, 1.0):
-    ours = mix(start.weights(), trained, alpha)
-    library = training_runs.interpolated(
-        start, trained, alpha
-    ).weights()
-    torch.testing.assert_close(
-        ours, library, msg=f"wrong for alpha {alpha}"
-    )
-torch.testing.assert_close(
-    start.weights(), before, msg="`first` was changed"
+one, two = (
+    {"a": torch.tensor(x), "b": torch.ones(2)} for x in (1.0, 3.0)
 )
-try:
-    mix({"a": torch.ones(1)}, {"b": torch.ones(1)}, 0.5)
-except ValueError:
-    pass
-else:
-    raise AssertionError("weights of other names were mixed")
+for alpha, value in {0.0: 1, 0.25: 1.5, 1.0: 3}.items():
+    expected = {"a": value, "b": torch.ones(2)}
+    expect_close(mix(one, two, alpha), expected, f"mix by {alpha}")
+expect_close(
+    one, {"a": 1, "b": torch.ones(2)}, "first model afterwards"
+)
+expect_close(
+    two, {"a": 3, "b": torch.ones(2)}, "second model afterwards"
+)
+for other in ({"a": two["a"]}, {**two, "c": two["a"]}):
+    try:
+        raised = mix(one, other, 0.5)
+    except Exception as error:
+        raised = type(error)
+    names = f"mix of weights named a, b and {', '.join(other)}"
+    expect_equal(raised, ValueError, names)
+library = training_runs.interpolated(start, trained, 0.3)
+expect_close(
+    mix(start.weights(), trained, 0.3),
+    library.weights(),
+    "mix by 0.3 of the run's models",
+)
 
 torch.manual_seed(0)
 x = torch.randn(100, 8, dtype=torch.float64)
@@ -240,21 +254,17 @@ first, second = (
     for _ in range(2)
 )
 networks = {
-    "one layer": lambda w: x @ w["A"],
-    "two layers": lambda w: (x @ w["A"]).relu() @ w["B"],
+    "one layer": lambda w: x @ w["A"].double(),
+    "two layers": lambda w: (
+        (x @ w["A"].double()).relu() @ w["B"].double()
+    ),
 }
-distance = {
-    name: (
-        (answer(first) + answer(second)) / 2
-        - answer(mix(first, second, 0.5))
-    ).norm()
-    / answer(first).norm()
-    for name, answer in networks.items()
-}
-assert distance["one layer"] < 1e-12 < distance["two layers"]
-for name, value in distance.items():
+for name, answer in networks.items():
+    mixed = (answer(first) + answer(second)) / 2
+    off = (mixed - answer(mix(first, second, 0.5))).norm()
     print(
-        f"{name}: mixed weights and mixed answers differ by {value:.1g}"
+        f"{name}: mixed weights and mixed answers differ by "
+        f"{off / mixed.norm():.1g}"
     )
 print("ex-09-mix: passed")
 
@@ -304,9 +314,9 @@ def false_alarms(variants, repeats, rng):
 
 
 # %% tags=["check"]
-def expected_alarms(m):
-    """The share before correction, integrated over the baseline."""
-    far = norm.ppf(0.975) * math.sqrt(2)
+def expected_alarms(m, level):
+    """Chance of any of m p-values below a level, over baselines."""
+    far = norm.isf(level / 2) * math.sqrt(2)
 
     def all_quiet(b):
         return (
@@ -317,16 +327,24 @@ def expected_alarms(m):
 
 
 for m in (2, 5, 22):
-    ours, safe = false_alarms(m, 5000, np.random.default_rng(m))
-    assert abs(ours - expected_alarms(m)) < 0.035, (
-        f"{m} variants: the share expected is {expected_alarms(m):.3f}"
+    answer = false_alarms(m, 5000, np.random.default_rng(m))
+    alarms, corrected = expect_several(answer, 2, "false_alarms")
+    expect_close(
+        alarms,
+        expected_alarms(m, 0.05),
+        f"share with an alarm among {m} idle variants",
+        atol=0.03,
     )
-    assert safe < 0.05 + 0.015, (
-        "corrected, there is an alarm in at most 5 %"
+    # Holm's smallest p-value is the smallest of all, times m.
+    expect_close(
+        corrected,
+        expected_alarms(m, 0.05 / m),
+        f"share with an alarm among {m}, corrected",
+        atol=0.013,
     )
     print(
-        f"{m} idle variants: an alarm in {ours:.0%}, corrected "
-        f"{safe:.1%}; independent {1 - 0.95**m:.0%}"
+        f"{m} idle variants: an alarm in {alarms:.0%}, corrected "
+        f"{corrected:.1%}; independent {1 - 0.95**m:.0%}"
     )
 print("ex-09-many: passed")
 
@@ -386,29 +404,46 @@ def choose(alphas):
 # among fewer reports the own one is easier to find. Only the order of the $\alpha$ is transferred.
 
 # %% tags=["check"]
+made_up = {
+    "validation": {0.0: 0.2, 0.5: 0.4, 1.0: 0.4},
+    "test": {0.0: 0.9, 0.5: 0.1, 1.0: 0.8},
+}
+real, mrr_of = mrr_of, lambda alpha, part: made_up[part][alpha]
+try:
+    chosen = choose((1.0, 0.5, 0.0))
+finally:
+    mrr_of = real
+expect_equal(chosen, 0.5, f"chosen where the MRRs are {made_up}")
+
 alphas = (0.0, 0.5, 1.0)
-on_test = {alpha: mrr_of(alpha, "test") for alpha in alphas}
 stated = {
     record["alpha"]: record["value"]
     for record in ablations
     if "alpha" in record and record["metric"] == "mrr"
 }
-for alpha, value in on_test.items():
-    assert np.isclose(value, stated[alpha], rtol=1e-3), (
-        f"alpha {alpha}: the chapter has {stated[alpha]:.4f}"
-    )
-on_validation = {alpha: mrr_of(alpha, "validation") for alpha in alphas}
-chosen = choose(alphas)
-assert on_validation[chosen] == max(on_validation.values()), (
-    f"{chosen} is not the best of {on_validation}"
+on_test, on_validation = (
+    {alpha: mrr_of(alpha, part) for alpha in alphas}
+    for part in ("test", "validation")
 )
-optimism = max(on_test.values()) - on_test[chosen]
-assert optimism >= 0
+for alpha, value in on_test.items():
+    expect_close(
+        value,
+        stated[alpha],
+        f"the chapter's MRR on the test studies, alpha {alpha}",
+        rtol=1e-3,
+    )
+chosen = choose(alphas)
+expect_equal(
+    chosen,
+    min(alphas, key=lambda alpha: (-on_validation[alpha], alpha)),
+    f"chosen where the validation MRRs are {on_validation}",
+)
 for alpha in alphas:
     print(
         f"alpha {alpha}: validation {on_validation[alpha]:.4f}, "
         f"test {on_test[alpha]:.4f}"
     )
+optimism = max(on_test.values()) - on_test[chosen]
 print(
     f"chosen {chosen}; the best on the test is {optimism:.4f} above it"
 )
@@ -469,6 +504,10 @@ def variances(x):
 # last part of the first. No number of queries shrinks $\sigma_a^2$: only more seeds do.
 
 # %% tags=["check"]
+table = np.array([[1.0, 0.0], [0.0, 1.0]])  # all of it is the rest
+expect_close(
+    variances(table), [-0.5, -0.5, 1], "variances of 1 0 and 0 1"
+)
 rng = np.random.default_rng(0)
 sizes = np.array([0.02, 0.2, 0.1])
 estimates = []
@@ -479,17 +518,23 @@ for _ in range(300):
         + rng.normal(0, sizes[1], queries)
         + rng.normal(0, sizes[2], (seeds, queries))
     )
-    estimates.append(variances(x))
-    a, b, e = estimates[-1]
+    a, b, e = expect_numbers(variances(x), (3,), "variances")
     seed_sd, test_sd = significance.seed_and_test_spread(x)
-    assert np.isclose(seed_sd**2, a + e / queries), (
-        "not the library's seed SD"
+    expect_close(
+        [a + e / queries, (b + e) / queries],
+        [seed_sd**2, test_sd**2],
+        "squares of the library's seed SD and test SD",
     )
-    assert np.isclose(test_sd**2, (b + e) / queries), "not its test SD"
-means = np.mean(estimates, axis=0)
-assert np.allclose(means, sizes**2, rtol=0.15), (
-    f"means of 300 simulations {means}, true variances {sizes**2}"
-)
+    estimates.append((a, b, e))
+for name, mean, true in zip(
+    ("seeds", "queries", "rest"),
+    np.mean(estimates, axis=0),
+    sizes**2,
+    strict=True,
+):
+    expect_close(
+        mean, true, f"variance of {name}, mean of 300", rtol=0.15
+    )
 print("ex-09-parts: passed")
 
 # %% [markdown]
@@ -506,10 +551,10 @@ print("ex-09-parts: passed")
 #
 # Write `difference_interval(a, b)`: values of two recipes on the same queries, [seeds, queries] each
 # -> the two ends of a 95 % interval of the first's mean less the second's. Any method will do, a
-# bootstrap over both or a formula. The check simulates recipes whose seeds differ, and asks that the
-# true difference is inside at least 92 times of 100, and that the interval is at most 1.6 times as
-# wide as it would be if all variances were known. It also shows how often an interval over the
-# queries alone holds it.
+# bootstrap over both or a formula. The check simulates recipes whose seeds differ, and recipes to which
+# other queries are hard, and asks that the true difference is inside at least 92 times of 100, and that
+# the interval is at most 1.6 times as wide as it would be if all variances were known. It also prints
+# how often an interval over the queries alone holds it.
 # ```
 
 # %% [markdown]
@@ -548,15 +593,14 @@ def difference_interval(a, b):
 
 
 # %% tags=["check"]
-def simulated(
-    rng, seeds=5, queries=200, seed=0.02, query=0.3, rest=0.1
-):
-    """Two recipes of one true mean; hard queries are hard for both."""
-    hard = rng.normal(0, query, queries)
+def simulated(rng, seed, query, own_query, rest=0.1):
+    """Two recipes of one true mean, by 5 seeds on 200 queries."""
+    hard = rng.normal(0, query, 200)  # hard for both
     return [
         hard
-        + rng.normal(0, seed, (seeds, 1))
-        + rng.normal(0, rest, (seeds, queries))
+        + rng.normal(0, own_query, 200)  # hard for one recipe
+        + rng.normal(0, seed, (5, 1))
+        + rng.normal(0, rest, (5, 200))
         for _ in range(2)
     ]
 
@@ -572,20 +616,34 @@ def share_inside(ends):
 
 
 rng = np.random.default_rng(0)
-draws = [simulated(rng) for _ in range(400)]
-both = [difference_interval(a, b) for a, b in draws]
-queries_alone = [over_queries(a, b) for a, b in draws]
-known = math.sqrt(2 * (0.02**2 / 5 + 0.1**2 / (5 * 200)))
-widths = np.mean([high - low for low, high in both])
-assert share_inside(both) >= 0.92, (
-    f"only {share_inside(both):.1%} of the intervals hold the truth"
-)
-assert widths < 1.6 * 2 * 1.96 * known, (
-    f"they are {widths:.4f} wide, {2 * 1.96 * known:.4f} would do"
-)
-assert share_inside(queries_alone) < 0.8
-print(f"over both {share_inside(both):.1%} hold the truth,")
-print(f"over the queries alone {share_inside(queries_alone):.1%}")
+for name, seed, own_query in [
+    ("seeds differ", 0.02, 0.0),
+    ("queries differ", 0.002, 0.2),
+]:
+    draws = [simulated(rng, seed, 0.3, own_query) for _ in range(400)]
+    both = [
+        expect_numbers(difference_interval(a, b), (2,), "interval")
+        for a, b in draws
+    ]
+    expect_between(
+        share_inside(both),
+        0.92,
+        1,
+        f"share of the intervals with the truth, {name}",
+    )
+    variance = seed**2 / 5 + own_query**2 / 200 + 0.1**2 / (5 * 200)
+    would_do = 2 * 1.96 * math.sqrt(2 * variance)
+    expect_between(
+        np.mean([high - low for low, high in both]),
+        0,
+        1.6 * would_do,
+        f"width where {would_do:.4f} would do, {name}",
+    )
+    alone = share_inside([over_queries(a, b) for a, b in draws])
+    print(
+        f"{name}: over both {share_inside(both):.1%} hold the truth, "
+        f"over the queries alone {alone:.1%}"
+    )
 print("ex-09-both: passed")
 
 # %% [markdown]

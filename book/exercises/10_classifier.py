@@ -22,18 +22,27 @@
 import math
 
 import numpy as np
+import torch
 from scipy.optimize import minimize_scalar
 from scipy.special import expit
 from scipy.stats import mannwhitneyu, norm
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.metrics import log_loss, precision_score, roc_auc_score
 from sklearn.naive_bayes import BernoulliNB
+from torch import nn
 
 from cxr_mtl.base import find_record, read_json, read_table
 from cxr_mtl.classifier import evaluation, logits_of
-from cxr_mtl.models import load_recorded
+from cxr_mtl.models import FusionHead, load_recorded
 from cxr_mtl.retrieval import stored_embeddings
-from cxr_mtl.runs import check_parameters, open_run
+from cxr_mtl.runs import (
+    check_parameters,
+    expect_between,
+    expect_close,
+    expect_numbers,
+    expect_several,
+    open_run,
+)
 from cxr_mtl.training import load_fine_tuned
 
 # %% tags=["parameters"]
@@ -95,6 +104,7 @@ def predictive_value(sensitivity, specificity, share):
 for sensitivity, specificity, share in [
     (0.9, 0.8, 0.5),
     (0.75, 0.9, 0.04),
+    (0.9, 0.1, 0.3),  # it calls nine of ten, whoever they are
 ]:
     abnormal, normal = (
         round(10_000 * share),
@@ -105,14 +115,11 @@ for sensitivity, specificity, share in [
         np.arange(abnormal) < round(sensitivity * abnormal),
         np.arange(normal) >= round(specificity * normal),
     ]
-    counted = precision_score(truth, called)
-    value = predictive_value(sensitivity, specificity, share)
-    assert np.isclose(value, counted), (
-        f"share {share}, counted among 10,000 studies: {counted}"
+    expect_close(
+        predictive_value(sensitivity, specificity, share),
+        precision_score(truth, called),
+        f"predictive value at a share of {share}, counted among 10,000",
     )
-assert np.isclose(predictive_value(0.9, 0.1, 0.3), 0.3), (
-    "one that calls nine of ten, whoever they are, tells nothing"
-)
 rates = [
     find_record(
         classified,
@@ -168,21 +175,18 @@ def auc(scores, labels):
 rng = np.random.default_rng(0)
 toys = rng.integers(0, 5, 60) / 4, rng.integers(0, 2, 60)
 for name, (s, y) in {
-    "ties": toys,
-    "this run": (logits, labels),
+    "scores with ties": toys,
+    "this run's logits": (logits, labels),
 }.items():
-    value, library = auc(s, y), roc_auc_score(y, s)
-    assert np.isclose(value, library), (
-        f"{name}: scikit-learn has {library}"
+    value = auc(s, y)
+    expect_close(
+        value, roc_auc_score(y, s), f"AUC of {name}, by scikit-learn"
     )
     u = mannwhitneyu(s[y == 1], s[y == 0]).statistic
-    assert np.isclose(value * (y == 1).sum() * (y == 0).sum(), u), (
-        "it is not the Mann-Whitney U over the number of pairs"
+    pairs = (y == 1).sum() * (y == 0).sum()
+    expect_close(
+        value * pairs, u, f"AUC of {name} times {pairs} pairs, U"
     )
-s, y = toys
-assert np.isclose(auc(expit(3 * s - 1), y), auc(s, y)), (
-    "the order is the same"
-)
 print(f"this run's head: {auc(logits, labels):.4f}")
 print("ex-10-auc: passed")
 
@@ -238,12 +242,18 @@ def calibrated(rng, n):
 rng = np.random.default_rng(0)
 for n in (10, 50, 400):
     p, y = calibrated(rng, n)
-    library = evaluation.expected_calibration_error(p, y)
-    assert np.isclose(ece(p, y), library), f"the library has {library}"
-assert np.isclose(ece(np.arange(20) / 1000, np.ones(20)), 1 - 0.0095)
+    expect_close(
+        ece(p, y),
+        evaluation.expected_calibration_error(p, y),
+        f"error of {n} studies, by the library",
+    )
+expect_close(
+    ece(np.arange(20) / 1000, np.ones(20)),
+    1 - 0.0095,
+    "error of 0.000 to 0.019 where all are abnormal",
+)
 for n in (400, 4000):
     mean = np.mean([ece(*calibrated(rng, n)) for _ in range(200)])
-    assert mean > 0
     print(f"perfectly calibrated, {n} studies: {mean:.3f} on average")
 p = expit(logits)
 of_head = evaluation.expected_calibration_error(p, labels)
@@ -293,16 +303,27 @@ def shares(head, V, T):
 # the AUC the chapter gives for the head that reads one modality in both places.
 
 # %% tags=["check"]
-image, report = shares(head, V, T)
-bias = head.linear.bias.item()
-assert np.allclose(
-    image + report + bias, logits, rtol=1e-4, atol=1e-4
-), "the parts and the bias do not add up to the logit"
-for name, part, both in (("image", image, V), ("report", report, T)):
-    twice = logits_of(head, both, both)
-    assert np.allclose(2 * part + bias, twice, rtol=1e-4, atol=1e-4), (
-        f"with the {name} in both places the logit is another"
+torch.manual_seed(0)
+toy = FusionHead(8, dropout=0.0).eval()
+nn.init.constant_(toy.linear.bias, 3.0)
+rng = np.random.default_rng(0)
+images, reports = rng.normal(size=(2, 50, 8)).astype(np.float32)
+image, report = expect_several(
+    shares(toy, images, reports), 2, "shares"
+)
+for name, part, both in [
+    ("image", image, images),
+    ("report", report, reports),
+]:
+    expect_close(
+        part,
+        (logits_of(toy, both, both) - 3) / 2,
+        f"the {name}'s part, by the head with it in both places",
     )
+for name, part in zip(
+    ("image", "report"), shares(head, V, T), strict=True
+):
+    part = np.asarray(part)
     print(
         f"{name}: mean {part.mean():+.2f}, standard deviation "
         f"{part.std():.2f}, AUC {roc_auc_score(labels, part):.3f}"
@@ -354,15 +375,25 @@ def log_odds(X, y, X_new):
 # most for either label, and have been seen in at least twenty reports.
 
 # %% tags=["check"]
+rng = np.random.default_rng(0)
+toy = (rng.random((40, 6)) < 0.4).astype(float)
+marks = np.repeat([1, 0], [10, 30])
 train = studies[studies["split"] == "train"]
 words = CountVectorizer(binary=True)
 X = words.fit_transform(train["text"]).toarray().astype(float)
 y = train["label"].to_numpy()
 X_test = words.transform(test["text"]).toarray().astype(float)
-ours = log_odds(X, y, X_test)
-bayes = BernoulliNB(alpha=1).fit(X, y)
-theirs = bayes.predict_log_proba(X_test) @ [-1, 1]
-assert np.allclose(ours, theirs), "scikit-learn's naive Bayes differs"
+for name, known in {
+    "10 abnormal toys of 40": (toy, marks, 1 - toy),
+    "this run's test reports": (X, y, X_test),
+}.items():
+    bayes = BernoulliNB(alpha=1).fit(*known[:2])
+    ours = log_odds(*known)
+    expect_close(
+        ours,
+        bayes.predict_log_proba(known[2]) @ [-1, 1],
+        f"log-odds of {name}, by scikit-learn",
+    )
 
 weights = bayes.feature_log_prob_[1] - bayes.feature_log_prob_[0]
 frequent = np.flatnonzero(X.sum(axis=0) >= 20)
@@ -421,33 +452,44 @@ def temperature(logits, labels):
 # cannot mend another *share* of abnormal studies: that moves the logits and does not stretch them, so a
 # temperature softens the loss a little, and a bias is what is missing.
 
+
 # %% tags=["check"]
+def entropy(tau, logits, labels):
+    return log_loss(labels, expit(logits / tau), labels=[0, 1])
+
+
 rng = np.random.default_rng(0)
 right = rng.normal(0, 2, 20_000)
 drawn = (rng.random(20_000) < expit(right)).astype(int)
 for factor in (0.5, 1.0, 3.0):
-    found = temperature(factor * right, drawn)
-    assert abs(found / factor - 1) < 0.05, (
-        f"logits {factor} times too large need {factor}, not {found}"
+    expect_close(
+        temperature(factor * right, drawn),
+        factor,
+        f"temperature of logits {factor} times too large",
+        rtol=0.05,
     )
-
-
-def entropy(tau, part):
-    p = expit(logits[part] / tau)
-    return log_loss(labels[part], p, labels=[0, 1])
-
+few, marks = (
+    np.array([4.0, 4, 4, -4, 1, -1]),
+    np.array([1, 1, 0, 0, 1, 0]),
+)
+grid = np.geomspace(0.05, 20, 4000)
+given = expit(np.where(marks == 1, few, -few) / grid[:, None])
+expect_close(
+    temperature(few, marks),
+    grid[np.log(given).mean(axis=1).argmax()],
+    "temperature of six studies, one a sure error, on a grid",
+    rtol=0.01,
+)
 
 half = rng.permutation(len(labels)) % 2 == 0
 tau = temperature(logits[half], labels[half])
-grid = np.geomspace(0.05, 20, 200)
-best = min(entropy(value, half) for value in grid)
-assert entropy(tau, half) < best + 1e-3, (
-    f"a temperature on a grid has the lower cross-entropy {best:.4f}"
-)
 for name, part in {"fitted": half, "other": ~half}.items():
+    before, after = (
+        entropy(value, logits[part], labels[part]) for value in (1, tau)
+    )
     print(
-        f"{name} half: cross-entropy {entropy(1, part):.4f} -> "
-        f"{entropy(tau, part):.4f} with temperature {tau:.2f}"
+        f"{name} half: cross-entropy {before:.4f} -> {after:.4f} "
+        f"with temperature {tau:.2f}"
     )
 print("ex-10-temperature: passed")
 
@@ -507,11 +549,14 @@ for scores in ([1.0, 2, 3, 4], [2.0, 2, 2, 1], [1.0, 1, 1, 1]):
             np.array(scores),
             np.array([code >> bit & 1 for bit in range(4)]),
         )
-        accuracy = np.mean((s >= best_threshold(s, y)) == y)
-        cuts = [0.5, 1.5, 2.5, 3.5, 4.5]
-        highest = max(np.mean((s >= cut) == y) for cut in cuts)
-        assert accuracy == highest, (
-            f"scores {s}, labels {y}: {highest} is possible"
+        threshold = expect_numbers(
+            best_threshold(s, y), (), "threshold"
+        )
+        highest = max(np.mean((s >= cut) == y) for cut in np.arange(6))
+        expect_close(
+            np.mean((s >= threshold) == y),
+            highest,
+            f"accuracy of the scores {s} with the labels {y}",
         )
 possible = true_accuracy(0.5)
 for n in (20, 100, 400):
@@ -521,9 +566,6 @@ for n in (20, 100, 400):
         threshold = best_threshold(s, y)
         reported.append(np.mean((s >= threshold) == y))
         truth.append(true_accuracy(threshold))
-    assert np.mean(truth) < possible < np.mean(reported), (
-        "reported should lie above, true below what is possible"
-    )
     print(
         f"{n} studies: reported {np.mean(reported):.3f}, true "
         f"{np.mean(truth):.3f}, possible {possible:.3f}"
@@ -583,26 +625,38 @@ def worst_group_p(right, groups, deals, rng):
 # as a higher share of hard cases, is found too, and no p says why.
 
 # %% tags=["check"]
+for right, groups, exact in [
+    ([1, 1, 0, 0], [0, 0, 1, 1], 2 / 6),
+    ([0, 0, 0, 0, 0, 1, 1, 1], [0, 1, 1, 1, 2, 2, 2, 2], 14 / 56),
+]:
+    right, groups = np.array(right, dtype=bool), np.array(groups)
+    expect_close(
+        worst_group_p(right, groups, 4000, np.random.default_rng(0)),
+        exact,
+        f"p of {right.astype(int)} in the groups {groups}, all deals",
+        atol=0.05,
+    )
 rng = np.random.default_rng(0)
 groups = np.repeat(range(6), [10, 20, 40, 60, 90, 180])
 p = np.array(
     [
         worst_group_p(rng.random(400) < 0.85, groups, 99, rng)
         for _ in range(300)
-    ]
+    ],
+    dtype=float,
 )
-assert p.min() >= 1 / 100, "the true deal counts among the deals"
-assert np.mean(p <= 0.05) < 0.09, "too many false alarms"
-assert np.mean(p <= 0.5) > 0.35, "the test never calls anything low"
+expect_between(
+    np.mean(p <= 0.05), 0, 0.09, "share of p <= 0.05, no group matters"
+)
+expect_between(
+    np.mean(p <= 0.5), 0.35, 1, "share of p <= 0.5, no group matters"
+)
 right = rng.random(400) < np.where(groups == 2, 0.5, 0.9)
-found = worst_group_p(right, groups, 999, rng)
-assert found < 0.01, (
-    f"a group of 40 with half the answers wrong has p={found}"
-)
-two = np.array([1, 1, 0, 0], dtype=bool)
-exact = worst_group_p(two, np.array([0, 0, 1, 1]), 4000, rng)
-assert abs(exact - 1 / 3) < 0.05, (
-    "two of six deals are as extreme: p is 1/3"
+expect_between(
+    worst_group_p(right, groups, 999, rng),
+    0.00099,  # the true deal among 999 others
+    0.01,
+    "p of a group of 40 with half the answers wrong",
 )
 naive = 1 - 0.95**6
 print(f"no group matters: p <= 0.05 in {np.mean(p <= 0.05):.1%},")

@@ -148,17 +148,18 @@ def test_labels_name_their_chapter_and_are_unique_in_the_book():
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_check_asserts_with_words_and_says_last_that_it_passed(name):
+def test_a_check_expects_in_words_and_says_last_that_it_passed(name):
     notebook = PAGES[name].notebook
-    for cell in notebook.cells:
-        if not has_tag(cell, "check"):
-            continue
-        tree = ast.parse(cell.source)
-        asserts = [node for node in ast.walk(tree) if isinstance(node, ast.Assert)]
-        assert asserts
-        last = ast.unparse(tree.body[-1])
-        assert last.startswith("print(")
-        assert "passed" in last
+    for exercise in exercises_of(notebook, name):
+        (check,) = (
+            notebook.cells[i] for i in exercise.cells if has_tag(notebook.cells[i], "check")
+        )
+        tree = ast.parse(check.source)
+        calls = [ast.unparse(each.func) for each in ast.walk(tree) if isinstance(each, ast.Call)]
+        assert any(call.startswith("expect_") for call in calls)
+        # A bare assert would not say what was expected and what was found.
+        assert not any(isinstance(node, ast.Assert) for node in ast.walk(tree))
+        assert ast.unparse(tree.body[-1]) == f"print('{exercise.label}: passed')"
 
 
 @pytest.mark.parametrize("name", PAGES)
