@@ -8,6 +8,7 @@ import pytest
 import torch
 from exercise_run import write_run
 from exercise_trials import (
+    ANSWERS,
     EXERCISES,
     check,
     functions_of,
@@ -31,6 +32,13 @@ def start(values, monkeypatch, tmp_path):
     """The names that an exercise begins with, in a folder where nothing lies."""
     monkeypatch.chdir(tmp_path)
     return lambda label: space_of(label, values)
+
+
+def test_every_exercise_has_wrong_answers_and_every_answer_its_exercise():
+    assert {label for label, _, _ in WRONG} == set(EXERCISES)
+    assert {label for label, _, _ in RIGHT} <= set(EXERCISES)
+    headings = "".join(path.read_text(encoding="utf-8") for path in ANSWERS.glob("*.py"))
+    assert headings.count("# %%") == len(WRONG) + len(RIGHT)
 
 
 @pytest.mark.parametrize("label", EXERCISES)
