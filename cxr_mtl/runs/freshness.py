@@ -247,7 +247,8 @@ def _notebook(path: Path) -> nbformat.NotebookNode | None:
     """A notebook, or None where the file is none."""
     try:
         return nbformat.read(path, as_version=4)
-    except (ValueError, OSError, AttributeError, nbformat.ValidationError):
+    # A file that is no notebook breaks nbformat in any way.
+    except Exception:
         return None
 
 

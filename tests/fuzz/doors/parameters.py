@@ -12,7 +12,7 @@ from hostile import plain, seeds, texts
 from hypothesis import strategies as st
 from mutation import mutated
 
-from cxr_mtl.runs import driver, sweep
+from cxr_mtl.runs import planning, sweep
 from cxr_mtl.runs.parameters import Parameter, merge_declarations, resolve
 from cxr_mtl.runs.profiles import read_profile
 from cxr_mtl.runs.run import named_run
@@ -158,7 +158,7 @@ grids = st.lists(
 
 def _plan(value: tuple[list[str], str, list[str]]) -> sweep.Sweep:
     grid, name, words = value
-    driver.read_stages = stages
+    planning.read_stages = stages
     here = f"benchmarks_dir={ROOT / 'benchmarks'}"
     return sweep.plan_sweep(grid, name, str(ROOT / "book/profiles/demo.yml"), [here, *words])
 
