@@ -277,7 +277,6 @@ def read_table(path: Path | str, mend: str | None = None) -> "pd.DataFrame":
         InputError: the file is missing, is no file or may not be read, is damaged, or claims more
             than its bytes can stand for.
     """
-    import pandas as pd
     import pyarrow.parquet as pq
 
     from cxr_mtl.base.parquet_size import check_parquet_size
@@ -286,8 +285,9 @@ def read_table(path: Path | str, mend: str | None = None) -> "pd.DataFrame":
         check_regular_file(path, "table")
         open(path, "rb").close()  # tells the reason in fewer words than pyarrow
         check_parquet_size(path)
-        pq.read_table(path).validate(full=True)  # pandas would meet a damaged text when it is used
-        return pd.read_parquet(path)
+        table = pq.read_table(path)
+        table.validate(full=True)  # pandas would meet a damaged text when it is used
+        return table.to_pandas()
     except InputError as error:
         if not isinstance(error.__cause__, FileNotFoundError):
             raise
