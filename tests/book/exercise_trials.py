@@ -116,4 +116,6 @@ def _first_cells(name, values):
             code = write_parameters(code, dict(values))
         space["In"].append(code)  # as a kernel keeps what it executes
         exec(compile(code, name, "exec"), space)
+    if "train_toy" in space:
+        space["train_toy"] = cache(space["train_toy"])  # every answer trains the same again
     return space
