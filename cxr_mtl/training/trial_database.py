@@ -89,6 +89,8 @@ def told(storage: Path) -> Iterator[None]:
     except Exception as error:  # Optuna and SQLAlchemy hand on what the file's content raises
         cause = _sqlite_error(error)
         code = getattr(cause, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR):
+            check_writable(storage)  # SQLite says so, too, of a disk that holds no more files
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             sentence = f"is locked, {_holders(storage)}: close that and run again, {_KEPT}"
         else:

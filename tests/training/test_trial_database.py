@@ -1,10 +1,12 @@
 """A search database that cannot be used is told with its real cause, and no trial in it is lost."""
 
+import errno
 import os
 import shutil
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from contextlib import closing
 from pathlib import Path
 
@@ -164,11 +166,29 @@ def test_a_read_only_folder_is_told(read_only_folder):
         (sqlite3.SQLITE_IOERR_FSYNC, f"cannot be read or written, the disk fails: .*{KEPT}"),
     ],
 )
-def test_what_the_system_refuses_is_told(code, sentence):
+def test_what_the_system_refuses_is_told(code, sentence, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     error = sqlite3.OperationalError("refused")
     error.sqlite_errorcode = code
     with pytest.raises(InputError, match=rf"search\.db {sentence}"), told(Path("search.db")):
         raise optuna.exceptions.StorageInternalError("An exception is raised") from error
+
+
+@pytest.mark.parametrize("code", [sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR_WRITE])
+def test_a_disk_that_holds_no_more_files_is_told_however_sqlite_calls_it(
+    code, tmp_path, monkeypatch
+):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    error = sqlite3.OperationalError("unable to open database file")
+    error.sqlite_errorcode = code
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    with (
+        pytest.raises(InputError, match=r"the disk is full .*search\.db: free some space"),
+        told(tmp_path / "search.db"),
+    ):
+        raise error
 
 
 @pytest.mark.parametrize(
