@@ -6,6 +6,7 @@
 # site    where the finished pages lie, for any static web server
 # teach   the exercises as notebooks in _build/teach: student, without solutions; instructor
 # pdf     one PDF per page in _build/pdf, printed by Chromium
+# alignment  the demo's models aligned anew, in about half an hour: what ships in cxr_mtl/training
 # lock    requirements.lock anew from pyproject.toml
 # clean   removes the pages; runs and environment stay
 
@@ -26,7 +27,7 @@ WEB_RUNTIME = mkdir -p $(VENV)/share/cxr-mtl && \
 HAVE_PAGES = test -f _build/html/index.html || \
   { echo "no pages yet: run make book first" >&2; exit 2; }
 
-.PHONY: book test fuzz faults serve site teach pdf lock clean
+.PHONY: book test fuzz faults serve site teach pdf alignment lock clean
 
 book: $(READY)
 	@$(RUN) -m cxr_mtl book
@@ -74,6 +75,9 @@ pdf:
 	done && \
 	rm -rf _build/.pdf/.browser _build/.pdf/.said _build/pdf && mv _build/.pdf _build/pdf && \
 	echo "in _build/pdf"
+
+alignment: $(READY)
+	@$(RUN) -m cxr_mtl.training.alignment
 
 lock: $(READY)
 	$(RUN) -m uv pip compile --quiet --generate-hashes --universal \

@@ -68,7 +68,7 @@ from cxr_mtl.models import (
 )
 from cxr_mtl.phantoms import draw_phantoms, drawn_codes
 from cxr_mtl.runs import Run, check_parameters, watch
-from cxr_mtl.training import tokenizer_source
+from cxr_mtl.training import backbone_source
 
 use_theme()
 
@@ -105,7 +105,7 @@ general_model: str = "clip"  # baseline of general purpose, named likewise
 check_parameters(globals())
 run = Run(run_dir)
 sources = {
-    name: tokenizer_source(name, Path(cache_dir), seed)
+    name: backbone_source(name, Path(cache_dir))
     for name in (backbone, general_model)
 }
 watched = source_files(sources.values())

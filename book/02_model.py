@@ -100,16 +100,20 @@ device: DeviceName = "auto"  # auto: the GPU when there is one
 # ```
 #
 # In the demo edition `demo-biomed` stands in BiomedCLIP's place and `demo-general` in CLIP's. They
-# are models of the same classes (a timm ViT and a Hugging Face BERT inside open_clip), but small,
-# and pretrained by this machine: the first on captioned phantoms that are not studies of the
-# archive, the second on captioned everyday shapes.
+# are models of the same classes (a timm ViT and a Hugging Face BERT inside open_clip), but small.
+# Both are put together from the same two public towers: all-MiniLM-L6-v2 {cite}`wang2020` reads the
+# report, and EfficientNet-Lite0 {cite}`tan2019`, trained on photographs, gives a map of features over
+# which a ViT of two blocks runs (the hybrid of {cite}`dosovitskiy2021`). This ViT and both projections
+# are what differs: the first was aligned on captioned phantoms that are not studies of the archive, the
+# second on captioned everyday shapes, and once in ten on a phantom, for what is gathered from the web
+# holds some of anything. The alignments come with the library, and `make alignment` makes them again.
 
 # %%
 check_parameters(globals())
 run = open_run(run_dir)
 device = pick_device(device)
 sources = {
-    name: backbone_source(name, Path(cache_dir), seed, report=print)
+    name: backbone_source(name, Path(cache_dir))
     for name in (backbone, general_model)
 }
 watched = source_files(sources.values())

@@ -300,8 +300,7 @@ in_batches.to_frame("mean of five batches").round(3)
 # {num}`04_training?metric=studies_with_twin:.1%` of the studies have a twin in their batch. The mask
 # takes the loss from {num}`04_training?metric=clip_of_batches&twins=kept:.3f` to
 # {num}`04_training?metric=clip_of_batches&twins=masked:.3f`. Where that is little, twins
-# are rare, or the model is still so unsure, as in the demo edition, that one wrong competitor among so
-# many hardly counts. The floor,
+# are rare, or the model is still so unsure that one wrong competitor among so many hardly counts. The floor,
 # {num}`04_training?metric=twin_floor:.3f`, is what would be left of the plain loss if the model were
 # perfect. Twins bite when models are good, batches large and most chests normal.
 #
@@ -365,5 +364,5 @@ run.write_results(
 #
 # Now you: the [exercises](exercises/04_training) of this chapter.
 #
-# Next: [retrieval](05_retrieval) on the test studies, which no training or search has seen. (How far the
-# demo's own settings were revised with them in view is told on {doc}`the front page <index>`.)
+# Next: [retrieval](05_retrieval) on the test studies, which no training or search has seen. (By what the
+# demo's own settings were chosen is told on {doc}`the front page <index>`.)

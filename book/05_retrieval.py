@@ -193,8 +193,8 @@ pd.Series(
 # An abnormal query may well get normal answers, and that is no error of the program. The label is
 # binary: one old calcified granuloma makes a study abnormal as a large effusion does, although the
 # picture is nearly that of a normal chest, and the model ranks by the whole of it. Look at the
-# similarities, too: where they lie close together, as those of a small model do that sees all phantoms
-# as alike, details decide the order. The query's own study stands at place
+# similarities, too: where they lie close together, details decide the order. The query's own study
+# stands at place
 # {num}`05_retrieval?metric=example_place`; over all image queries its median place is
 # {num}`05_retrieval?metric=median_place:.3g`. None of the first answers has the query's label in
 # {num}`05_retrieval?metric=all_missed&label=1:.1%` of the abnormal and

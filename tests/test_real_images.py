@@ -273,4 +273,4 @@ def test_pairs_and_queries_take_dicom_and_find_what_the_same_pictures_find(done,
         assert np.abs(shown.astype(int) - expected).max() <= 1
         hits, same = (query_run(done.run, image=Path(path), k=1) for path in (film, image))
         assert hits[0]["study"] == same[0]["study"]
-        assert hits[0]["score"] == pytest.approx(same[0]["score"], abs=1e-3)
+        assert hits[0]["score"] == pytest.approx(same[0]["score"], abs=1e-2)

@@ -9,9 +9,11 @@ InputError: the text to search for is empty
 """
 
 from cxr_mtl.explorer.bundle import model_entry, write_bundle
+from cxr_mtl.explorer.example_queries import EXAMPLE_QUERIES
 from cxr_mtl.explorer.query import query_run
 
 __all__ = [
+    "EXAMPLE_QUERIES",
     "model_entry",
     "query_run",
     "write_bundle",

@@ -25,7 +25,8 @@ from cxr_mtl.retrieval.index import Vectors, normalised
 
 FORMAT = 1
 THUMBNAIL, JPEG_QUALITY = 112, 80
-DATA, SHEET, TOWER = "data.js", "thumbnails.jpg", "text_tower.js"
+DATA, SHEET, TOWER = "data.js", "thumbnails.jpg", "text_tower"
+PART = 2_250_000  # bytes of the packed tower in one file: its loading can be followed
 
 
 def study_entries(test: pd.DataFrame) -> list[dict[str, Any]]:
@@ -100,6 +101,13 @@ def thumbnail_sheet(paths: Sequence[str]) -> Image.Image:
     return sheet
 
 
+def tower_parts(tower: bytes) -> dict[str, bytes]:
+    """The gzipped tower in parts of `PART` bytes at most, by the names of their files, in order."""
+    packed = gzip.compress(tower, mtime=0)
+    parts = [packed[start : start + PART] for start in range(0, len(packed), PART)]
+    return {f"{TOWER}_{number:02}.js": part for number, part in enumerate(parts, start=1)}
+
+
 def write_bundle(
     folder: Path,
     *,
@@ -124,6 +132,7 @@ def write_bundle(
         InputError: the data set is unknown, an image cannot be read, or the disk is full.
     """
     source = source_of(dataset)
+    parts = {} if tower is None else tower_parts(tower)
     data = {
         "version": FORMAT,
         "run": run,
@@ -135,7 +144,7 @@ def write_bundle(
         "studies": study_entries(test),
         "thumbnails": {"file": SHEET, "size": THUMBNAIL, "columns": sheet_columns(len(test))},
         "models": models,
-        "textTower": text_tower and {**text_tower, "file": TOWER},
+        "textTower": text_tower and {**text_tower, "files": list(parts)},
         "examples": examples,
     }
     with write_beside(folder) as beside:
@@ -144,8 +153,7 @@ def write_bundle(
         thumbnail_sheet(list(test["image"])).save(
             beside / SHEET, format="JPEG", quality=JPEG_QUALITY, optimize=True
         )
-        if tower is not None:
-            zipped = base64.b64encode(gzip.compress(tower, mtime=0)).decode()
-            script = assignment("CXR_TEXT_TOWER", zipped)
-            (beside / TOWER).write_text(script, encoding="ascii")
+        for name, part in parts.items():
+            script = assignment("CXR_TEXT_TOWER", base64.b64encode(part).decode())
+            (beside / name).write_text(script, encoding="ascii")
         return {file.name: file.stat().st_size for file in sorted(beside.iterdir())}

@@ -68,7 +68,7 @@ class Explorer(SphinxDirective):
 
 
 def _can_type(made: Path) -> bool:
-    return (made / TOWER).exists() and web_runtime.TARBALL.exists()
+    return any(made.glob(f"{TOWER}_*.js")) and web_runtime.TARBALL.exists()
 
 
 def _copy_files(app: Sphinx, error: Exception | None) -> None:
@@ -79,8 +79,8 @@ def _copy_files(app: Sphinx, error: Exception | None) -> None:
     if error or app.builder.format != "html":
         return
     target = Path(app.outdir) / STATIC
-    for name in (DATA, SHEET, TOWER):
-        (target / name).unlink(missing_ok=True)  # of an earlier build in the same folder
+    for old in (target / DATA, target / SHEET, *target.glob(f"{TOWER}*.js")):
+        old.unlink(missing_ok=True)  # of an earlier build in the same folder
     edition = edition_of(app)
     makers = [chapter.name for chapter in edition.chapters if FOLDER in chapter.leaves]
     if not makers or edition.state(makers[0]).reason:

@@ -1,4 +1,4 @@
-"""The text tower as an ONNX file, for a page that reads what a reader types; examples of that."""
+"""The text tower as an ONNX file, for a page that reads what a reader types; tried texts."""
 
 import json
 import warnings
@@ -15,23 +15,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cxr_mtl.base.errors import InputError
+from cxr_mtl.explorer.example_queries import TRIED
+from cxr_mtl.explorer.small_weights import shrink
 from cxr_mtl.models.backbones import Backbone
 from cxr_mtl.retrieval.index import Vectors, normalised
 
-LARGEST = 8_000_000
-"""Bytes of weights above which a tower is too much for a page to load."""
+LARGEST = 30_000_000
+"""Weights above which a tower is too much for a page to load, though most are in eight bits."""
 
 SPECIAL = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]"}
 BATCH = 64
-EXAMPLES = (
-    "right pleural effusion",
-    "CARDIOMEGALY, with pulmonary edema (moderate)!",
-    "The lungs are clear \u2603 no snowman is seen.",
-    "Opacité in the left upper lobe; 2.5cm nodule",
-    "The heart is normal in size and the lungs are clear. " * 30,
-)
-"""Capitals, punctuation, a sign no vocabulary holds, an accent, and a text that is cut."""
-
 TOP = 5
 
 
@@ -57,9 +50,9 @@ def obstacle(backbone: Backbone) -> str | None:
     The page splits words as lower-casing BERT tokenizers do, and knows no other way.
     """
     tower = _tower(backbone)
-    size = sum(p.numel() * p.element_size() for p in tower.parameters())
-    if size > LARGEST:
-        return f"it holds {size / 1e6:,.0f} MB of weights, more than {LARGEST / 1e6:.0f} MB"
+    count = sum(p.numel() for p in tower.parameters())
+    if count > LARGEST:
+        return f"it holds {count / 1e6:,.0f} million weights, more than {LARGEST / 1e6:.0f} million"
     if not isinstance(tower, HFTextEncoder) or not _is_lower_casing_bert(backbone.tokenize):
         return "it does not read words as a lower-casing BERT does"
     return None
@@ -94,6 +87,7 @@ def export_text_tower(backbone: Backbone) -> bytes:
         )
     model = program.model_proto
     _forget_origin(model)
+    shrink(model)
     return model.SerializeToString(deterministic=True)
 
 
@@ -135,7 +129,7 @@ def tokenizer_card(tokenize: HFTokenizer) -> dict[str, Any]:
 
 
 def typed_examples(
-    backbone: Backbone, images: Vectors, studies: Sequence[str], texts: Sequence[str] = EXAMPLES
+    backbone: Backbone, images: Vectors, studies: Sequence[str], texts: Sequence[str] = TRIED
 ) -> list[dict[str, Any]]:
     """Each text with its token ids, its embedding and the studies of the images nearest to it.
 

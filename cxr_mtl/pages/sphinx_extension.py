@@ -33,7 +33,7 @@ from cxr_mtl.runs.against_reference import write_compare_page
 from cxr_mtl.runs.manifest import Record
 
 PHANTOM_BANNER = "Demo edition: the images are drawn phantoms, not radiographs"
-STAND_INS = "the baselines are small stand-ins trained on this machine, not BiomedCLIP or CLIP"
+STAND_INS = "the baselines are small stand-ins, not BiomedCLIP or CLIP"
 
 # What MathJax reads beside its main file; the rest of the package is other output formats.
 _MATHJAX_FILES = ("tex-mml-chtml.js", "input/tex/extensions", "output/chtml/fonts/woff-v2")

@@ -1,7 +1,7 @@
 """Captioned phantoms and everyday shapes, to pretrain with; drawn without importing PyTorch."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -11,12 +11,17 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from cxr_mtl.base.processes import end_with_parent
-from cxr_mtl.phantoms.captions import code_vector, describe, random_codes
+from cxr_mtl.phantoms.captions import (
+    CODE_VECTOR_NAMES,
+    code_vector,
+    describe,
+    random_codes,
+)
 from cxr_mtl.phantoms.phantom import draw
 
-CaptionedImage = tuple[Callable[[], np.ndarray], str, np.ndarray]
-"""What draws the image uint8 [size, size, 3], the caption, and which of what can be drawn is there,
-float32 [n]: captions alone cost a small part of the drawing."""
+CaptionedImage = tuple[np.ndarray, str, np.ndarray]
+"""The image uint8 [size, size, 3], its caption, and which of what can be drawn is there, float32
+[n]."""
 Drawer = Callable[[np.random.Generator, int], CaptionedImage]
 
 
@@ -29,13 +34,16 @@ class CaptionedImages:
     targets: np.ndarray
 
 
-def captioned_images(draw_one: Drawer, count: int, size: int, seed: int) -> CaptionedImages:
-    """Draw `count` images of `size` pixels a side on all cores; equal seeds give equal images.
+def captioned_images(
+    draw_one: Drawer, numbers: Sequence[int], size: int, seed: int
+) -> CaptionedImages:
+    """Draw images of `size` pixels a side on all cores; equal numbers and seeds give equal images.
 
     Args:
-        draw_one: `captioned_phantom` or `captioned_shapes`.
+        draw_one: `captioned_phantom`, `captioned_shapes` or `captioned_mixture`.
+        numbers: of the images to draw, each of which depends on its own alone.
     """
-    seeds = _seeds(count, seed)
+    seeds = [[seed, number] for number in numbers]
     with ProcessPoolExecutor(
         os.cpu_count(), mp_context=get_context("spawn"), initializer=end_with_parent
     ) as pool:
@@ -44,29 +52,15 @@ def captioned_images(draw_one: Drawer, count: int, size: int, seed: int) -> Capt
     return CaptionedImages(np.stack(images), list(captions), np.stack(targets))
 
 
-def captions(draw_one: Drawer, count: int, size: int, seed: int) -> list[str]:
-    """The captions of `captioned_images`, without drawing what they describe."""
-    return [draw_one(np.random.default_rng(own), size)[1] for own in _seeds(count, seed)]
-
-
-def _seeds(count: int, seed: int) -> list[list[int]]:
-    return [[seed, number] for number in range(count)]
-
-
-def _seeded(draw_one: Drawer, size: int, seed: list[int]) -> tuple[np.ndarray, str, np.ndarray]:
-    drawing, caption, present = draw_one(np.random.default_rng(seed), size)
-    return drawing(), caption, present
+def _seeded(draw_one: Drawer, size: int, seed: list[int]) -> CaptionedImage:
+    return draw_one(np.random.default_rng(seed), size)
 
 
 def captioned_phantom(rng: np.random.Generator, size: int) -> CaptionedImage:
     """A phantom of a few random codes, a caption that says some of them, and which are there."""
     codes = random_codes(rng)
-    seed = int(rng.integers(2**31))
-
-    def drawing() -> np.ndarray:
-        return np.repeat(draw(codes, seed, size)[..., None], 3, axis=2)
-
-    return drawing, describe(codes, rng), code_vector(codes)
+    image = draw(codes, int(rng.integers(2**31)), size)
+    return np.repeat(image[..., None], 3, axis=2), describe(codes, rng), code_vector(codes)
 
 
 COLOURS = {
@@ -100,18 +94,28 @@ def captioned_shapes(rng: np.random.Generator, size: int) -> CaptionedImage:
         phrase = (list(SIZES)[scale], list(COLOURS)[colour], SHAPES[shape], row, column)
         words.update(phrase)
         phrases.append("a {} {} {} at the {} {}".format(*phrase))
-    noise = rng.normal(0, 8, (size, size, 1))
-
-    def drawing() -> np.ndarray:
-        picture = Image.new("RGB", (size, size), (grey, grey, grey))
-        pen = ImageDraw.Draw(picture)
-        for shape in shapes:
-            _draw(pen, *shape)
-        return (np.asarray(picture) + noise).clip(0, 255).astype(np.uint8)
-
+    picture = Image.new("RGB", (size, size), (grey, grey, grey))
+    pen = ImageDraw.Draw(picture)
+    for shape in shapes:
+        _draw(pen, *shape)
+    image = (np.asarray(picture) + rng.normal(0, 8, (size, size, 1))).clip(0, 255)
     opening = rng.choice(["a picture of", "there is", "an image showing", "this shows"])
     present = np.array([word in words for word in WORDS], dtype=np.float32)
-    return drawing, f"{opening} {' and '.join(phrases)}", present
+    return image.astype(np.uint8), f"{opening} {' and '.join(phrases)}", present
+
+
+STRANGERS = 0.1
+"""Share of phantoms among everyday shapes: what is gathered from the web holds some of anything."""
+
+
+def captioned_mixture(rng: np.random.Generator, size: int) -> CaptionedImage:
+    """Everyday shapes, or once in ten a phantom; targets are those of shapes, then of phantoms."""
+    shapes, codes = np.zeros(len(WORDS)), np.zeros(len(CODE_VECTOR_NAMES))
+    if rng.random() < STRANGERS:
+        image, caption, codes = captioned_phantom(rng, size)
+    else:
+        image, caption, shapes = captioned_shapes(rng, size)
+    return image, caption, np.concatenate([shapes, codes]).astype(np.float32)
 
 
 def _draw(

@@ -11,7 +11,6 @@ Where every image has its own report and no other, the CLIP loss is nearly 0:
 
 from cxr_mtl.training.demo_models import backbone_source
 from cxr_mtl.training.demo_notices import drawn_only_records
-from cxr_mtl.training.demo_tokenizers import tokenizer_source
 from cxr_mtl.training.fine_tuned import load_fine_tuned, save_fine_tuned
 from cxr_mtl.training.losses import (
     PAPER_WEIGHTS,
@@ -42,6 +41,5 @@ __all__ = [
     "save_fine_tuned",
     "search_weights",
     "supervised_contrastive_loss",
-    "tokenizer_source",
     "train",
 ]

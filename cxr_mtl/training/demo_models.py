@@ -1,126 +1,82 @@
-"""The demo's two baselines, pretrained on the reader's own machine in minutes.
+"""The demo's two baselines: public towers that the project aligned, put together offline.
 
-`demo-biomed` sees captioned phantoms that are not studies of the archive, `demo-general`
-captioned everyday shapes. They are small models of the same classes as BiomedCLIP (timm ViT and
-Hugging Face BERT in an open_clip CustomTextCLIP) and stand where BiomedCLIP and CLIP stand in the
-paper; their weights have nothing to do with those models.
+`demo-biomed` was aligned on captioned phantoms that are not studies of the archive, `demo-general`
+on captioned everyday shapes and a tenth of phantoms (see `alignment`). They are small models of the
+same classes as BiomedCLIP (timm ViT and Hugging Face BERT in an open_clip CustomTextCLIP) and stand
+where BiomedCLIP and CLIP stand in the paper; their weights have nothing to do with those models.
 """
 
-import json
-from collections.abc import Callable
+import re
+import shutil
 from pathlib import Path
+from typing import get_args
 
-import open_clip
-import torch
-from safetensors.torch import save_file
-from torch import Tensor, nn
-from torch.nn import functional as F
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
+from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.files import content_key, write_beside
 from cxr_mtl.base.fingerprints import library_sources
-from cxr_mtl.models import demo_architecture
-from cxr_mtl.models.backbones import quiet_open_clip
-from cxr_mtl.models.demo_architecture import WIDTH, DemoName
-from cxr_mtl.phantoms.captioned_images import (
-    CaptionedImages,
-    captioned_images,
+from cxr_mtl.models.convolutional_trunk import pretrained_trunk
+from cxr_mtl.models.demo_architecture import DemoName, write_configuration
+from cxr_mtl.models.eight_bits import rounded
+from cxr_mtl.models.packaged_files import MINILM
+
+ALIGNED = Path(__file__).parent / "aligned"
+"""What is trained of each demo model, everything but the frozen towers, in float16."""
+TRUNK = "visual.trunk.patch_embed.backbone."
+ROUNDED = re.compile(
+    r"embeddings\.word_embeddings\.weight|encoder\.layer\.[0-4]\..*(query|key|value|dense)\.weight"
 )
-from cxr_mtl.training.demo_tokenizers import PAIRS, write_configuration
-from cxr_mtl.training.losses import clip_loss
-
-BATCH, EPOCHS, LEARNING_RATE, CLIP_WEIGHT = 64, 2, 1.5e-3, 0.1
-LONGEST_CAPTION = 64  # tokens; what is longer is cut
-Report = Callable[[str], None]
+NEEDED = 120_000_000  # bytes of a folder
 
 
-def backbone_source(name: str, cache: Path, seed: int = 0, report: Report | None = None) -> str:
-    """The `load_backbone` source of a name: demo models become a local folder, trained if absent.
+def backbone_source(name: str, cache: Path) -> str:
+    """The `load_backbone` source of a name: demo models become a local folder, written if absent.
 
-    The folder under `cache` carries a key of the code that made it, so it is trained once.
+    The folder under `cache` carries a key of the code and weights that made it.
+
+    Raises:
+        InputError: a tower's package is missing or is another version, or the disk is too full.
     """
-    if name not in PAIRS:
+    if name not in get_args(DemoName):
         return name
     code = library_sources(["from cxr_mtl.training.demo_models import backbone_source"])
-    key = content_key(name, seed, code)
-    folder = cache / "models" / f"{name}-{key}"
+    folder = cache / "models" / f"{name}-{content_key(name, code)}"
     if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _check_room(folder.parent)
         with write_beside(folder) as beside:
             beside.mkdir()
-            _pretrain(name, beside, seed, report or (lambda _: None))
+            write_configuration(beside)
+            aligned = load_file(ALIGNED / f"{name}.safetensors")
+            weights = frozen_weights() | {name: t.float() for name, t in aligned.items()}
+            save_file(weights, beside / "open_clip_model.safetensors")
     return f"local-dir:{folder}"
 
 
-def _pretrain(name: DemoName, folder: Path, seed: int, report: Report) -> None:
-    draw_one, count = PAIRS[name]
-    report(f"{name}: drawing {count:,} captioned images")
-    pairs = captioned_images(draw_one, count, demo_architecture.IMAGE_SIZE, seed)
-    write_configuration(folder, pairs.captions)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        config = json.loads((folder / "open_clip_config.json").read_text())
-        text_cfg = config["model_cfg"]["text_cfg"] | {
-            "hf_model_name": str(folder),
-            "hf_model_pretrained": False,
-        }
-        with quiet_open_clip():
-            model = open_clip.create_model(f"local-dir:{folder}", text_cfg=text_cfg)
-        _fit(model, open_clip.get_tokenizer(f"local-dir:{folder}"), pairs, name, report)
-    save_file(model.state_dict(), folder / "open_clip_model.safetensors")
+def frozen_weights() -> dict[str, Tensor]:
+    """The tensors of the two public towers, by their names in a demo model.
 
+    MiniLM's word embeddings and linear maps, the last block's aside, are rounded to eight bits, so
+    that a page that loads them in eight bits computes what Python does.
 
-def _fit(
-    model: nn.Module,
-    tokenize: Callable[[list[str]], Tensor],
-    pairs: CaptionedImages,
-    name: str,
-    report: Report,
-) -> None:
-    """CLIP loss plus multi-label BCE on what was drawn, without which minutes teach little.
-
-    One linear map reads the codes from image and text embeddings alike; another reads them from
-    the pooled output of the convolutional stem, which then learns from the first step on.
+    Raises:
+        InputError: a tower's package is missing or is another version.
     """
-    ids = tokenize(pairs.captions)
-    images, targets = torch.from_numpy(pairs.images), torch.from_numpy(pairs.targets)
-    codes, stem_codes = (nn.Linear(WIDTH, targets.shape[1]) for _ in range(2))
-    parameters = [*model.parameters(), *codes.parameters(), *stem_codes.parameters()]
-    steps_per_epoch = len(ids) // BATCH
-    optimiser = torch.optim.AdamW(parameters, weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, LEARNING_RATE, total_steps=EPOCHS * steps_per_epoch
-    )
-    stem_output: list[Tensor] = []
-    stem = model.visual.trunk.patch_embed
-    hook = stem.register_forward_hook(lambda *call: stem_output.append(call[-1]))
-    model.train()
-    for epoch in range(EPOCHS):
-        order = torch.randperm(len(ids))
-        totals = torch.zeros(2)
-        for step in range(steps_per_epoch):
-            rows = order[step * BATCH : (step + 1) * BATCH]
-            pixels = images[rows].permute(0, 3, 1, 2).float() / 127.5 - 1
-            longest = min(LONGEST_CAPTION, int((ids[rows] != 0).sum(1).max()))
-            image_embeddings = model.encode_image(pixels * 2)
-            text_embeddings = model.encode_text(ids[rows, :longest])
-            contrastive = clip_loss(image_embeddings, text_embeddings, (-model.logit_scale).exp())
-            readings = (
-                codes(image_embeddings),
-                codes(text_embeddings),
-                stem_codes(F.gelu(stem_output.pop()).mean(1)),
-            )
-            multi_label = [
-                F.binary_cross_entropy_with_logits(logits, targets[rows]) for logits in readings
-            ]
-            optimiser.zero_grad(set_to_none=True)
-            (CLIP_WEIGHT * contrastive + sum(multi_label)).backward()
-            nn.utils.clip_grad_norm_(parameters, 1.0)
-            optimiser.step()
-            schedule.step()
-            totals += torch.stack([contrastive.detach(), multi_label[0].detach()])
-        clip_mean, bce_mean = (totals / steps_per_epoch).tolist()
-        report(
-            f"{name}: epoch {epoch + 1} of {EPOCHS}, CLIP loss {clip_mean:.3f}, "
-            f"multi-label BCE of images {bce_mean:.3f}"
+    trunk = {TRUNK + name: tensor for name, tensor in pretrained_trunk().state_dict().items()}
+    minilm = {
+        f"text.transformer.{name}": rounded(tensor) if ROUNDED.fullmatch(name) else tensor
+        for name, tensor in load_file(MINILM.path("model.safetensors")).items()
+        if not name.startswith("pooler.") and name != "embeddings.position_ids"
+    }
+    return trunk | minilm
+
+
+def _check_room(folder: Path) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < NEEDED:
+        raise InputError(
+            f"a demo model takes {NEEDED / 1e6:.0f} MB and {free / 1e6:.0f} MB are free at "
+            f"{folder}: free some space, or give another cache_dir"
         )
-    hook.remove()
-    model.eval()

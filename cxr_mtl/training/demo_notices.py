@@ -12,12 +12,13 @@ def drawn_only_records(models: Iterable[str]) -> list[Record]:
     return [
         {
             "metric": NOTICE,
-            "about": "pretrained on drawings",
+            "about": "aligned on drawings",
             "model": name,
             "value": (
-                f"{name} was pretrained on pictures drawn by a program, not on radiographs: what "
-                "it can do on these images the strict tables say, beside chance; backbone and "
-                "general_model take other models, biomedclip and clip among them"
+                f"{name} was aligned on pictures drawn by a program, with an image tower that was "
+                "trained on photographs and saw no radiograph: what it can do on these images the "
+                "strict tables say, beside chance; backbone and general_model take other models, "
+                "biomedclip and clip among them"
             ),
         }
         for name in dict.fromkeys(models)

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from untrained import WIDTH
 
 from cxr_mtl.bench.timing import Rates
 from cxr_mtl.bench.training import optimiser_step, step_floor
@@ -48,8 +49,8 @@ def test_a_step_trains_what_is_unfrozen_and_nothing_else(backbone, step):
 def test_the_floor_is_the_tokens_four_times_and_adamw_over_the_bandwidth(step, end, features):
     read_only = Rates(math.inf, math.inf, read_bytes=1.0, copy_bytes=1.0)
     floor = step_floor(step, end, features, BATCH, "float32", read_only)
-    image_bytes = BATCH * 50 * 128 * 4
-    text_bytes = len(features.texts.tokens) / len(features) * BATCH * 128 * 4
+    image_bytes = BATCH * 50 * WIDTH * 4
+    text_bytes = len(features.texts.tokens) / len(features) * BATCH * WIDTH * 4
     trained = sum(p.numel() for p in end.parameters() if p.requires_grad)
     assert floor == pytest.approx(4 * (image_bytes + text_bytes) + 28 * trained)
 

@@ -3,7 +3,6 @@
 import ast
 import json
 import shutil
-import textwrap
 from pathlib import Path
 
 import nbformat
@@ -130,14 +129,14 @@ def _explore(run: Run, overrides: list[str]) -> None:
     for need in chapter.needs:
         if not (run / need).exists():
             (run / need).write_text("there")
-    examples = [{"text": text, "ids": [1], "top": IDS} for text in IDS]
-    known = {"pd": pd, "textwrap": textwrap, "styled_tables": styled_tables}
+    rows = [{"typed": text, "why": text, "first studies": ", ".join(IDS)} for text in IDS]
+    known = {"pd": pd, "styled_tables": styled_tables, "rows": rows, "sizes": sizes}
     notebook = chapter.notebook_with(values)
     for count, cell in enumerate((c for c in notebook.cells if c.cell_type == "code"), 1):
         cell.execution_count = count
         shown = ast.parse(cell.source).body[-1]
         if isinstance(shown, ast.Expr) and "pd.DataFrame" in ast.unparse(shown):
-            table = eval(ast.unparse(shown), known | {"examples": examples, "sizes": sizes})
+            table = eval(ast.unparse(shown), known)
             data = {"text/html": table.to_html(), "text/plain": repr(IDS)}
             cell.outputs = [new_output("execute_result", data=data, execution_count=count)]
     nbformat.write(notebook, executed_copy(run, chapter.name))

@@ -178,13 +178,13 @@ def test_another_model_gives_other_results(page):
 
 def test_typed_reports_get_the_ids_and_embeddings_of_the_python_model(typing_page):
     examples = bundle(typing_page)["examples"]
-    assert len(examples) >= 5
+    assert len(examples) == 50
     found = typing_page.evaluate(
         """async () => {
             const {textTower, examples} = CXR_EXPLORER;
             const encode = CxrExplorer.tokenizer(textTower);
             const folder = document.getElementById("cxr-explorer").dataset.root;
-            const embed = await CxrExplorer.openTower(folder, textTower);
+            const embed = await CxrExplorer.openTower(folder, textTower, () => {});
             const rows = [];
             for (const {text} of examples) {
                 const {ids} = encode(text);
@@ -199,9 +199,16 @@ def test_typed_reports_get_the_ids_and_embeddings_of_the_python_model(typing_pag
 
 
 def test_typed_reports_find_the_images_that_the_python_model_finds(typing_page):
-    for example in bundle(typing_page)["examples"]:
+    data = bundle(typing_page)
+    images, _ = vectors(data["run"], "fine_tuned")
+    place = {entry["study"]: row for row, entry in enumerate(data["studies"])}
+    for example in data["examples"]:
         type_report(typing_page, example["text"])
-        assert shown(typing_page)[:5] == example["top"]
+        found = shown(typing_page)[:5]
+        scores = images @ np.array(example["embedding"])
+        ours, python = ([scores[place[s]] for s in top] for top in (found, example["top"]))
+        # Two studies may change places where rounding alone parts their scores.
+        np.testing.assert_allclose(ours, python, atol=5e-4, err_msg=example["text"])
     # A typed report has no label to compare with.
     assert typing_page.locator(".cxr-verdict").count() == 0
 

@@ -10,8 +10,9 @@ from built_pages import ROOT
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.explorer.bundle import base64_of
+from cxr_mtl.explorer.example_queries import TRIED
 from cxr_mtl.explorer.page import SCRIPTS
-from cxr_mtl.explorer.text_tower_onnx import EXAMPLES, tokenizer_card
+from cxr_mtl.explorer.text_tower_onnx import tokenizer_card
 from cxr_mtl.models.reading import check_query
 from cxr_mtl.models.tokenizers import LONGEST_TEXT, Tokenizer, load_tokenizer, read_texts
 from tests.models.written_tokenizer import write_tokenizer
@@ -42,7 +43,7 @@ TEXTS = [
     "lungs c d e f g h j k l m",
     "Σίσυφος lungs İstanbul",
     "lungs \u0000clear\u200b \u202eeffusion",
-    *EXAMPLES,
+    *TRIED,
 ]
 
 
@@ -99,7 +100,7 @@ def app(browser, tokenize, tmp_path) -> Iterator[Any]:
         "studies": [{"study": s, "label": 0, "report": "Clear."} for s in ("1", "2")],
         "thumbnails": {"file": "none.jpg", "size": 112, "columns": 2},
         "models": [model],
-        "textTower": {"model": "m", "file": "none.js", **tokenizer_card(tokenize)},
+        "textTower": {"model": "m", "files": ["none.js"], **tokenizer_card(tokenize)},
         "attribution": "",
         "licence": "",
         "licenceUrl": "",

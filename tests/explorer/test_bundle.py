@@ -129,22 +129,28 @@ def test_an_unknown_data_set_is_refused_before_anything_is_written(three):
 def test_a_bundle_lists_the_sizes_of_its_files(three):
     folder, sizes = bundle(three)
     assert sizes == {file.name: file.stat().st_size for file in folder.iterdir()}
-    assert set(sizes) == {"data.js", "text_tower.js", "thumbnails.jpg"}
+    assert set(sizes) == {"data.js", "text_tower_01.js", "thumbnails.jpg"}
 
 
-def test_a_tower_is_unpacked_as_it_was(three):
+def test_the_parts_of_a_tower_are_unpacked_as_it_was(three, monkeypatch):
+    monkeypatch.setattr(explorer_data, "PART", 10)
     card = {"model": "fine_tuned", "context": 128}
     folder, _ = bundle(three, text_tower=card)
-    zipped = data_in(folder, "text_tower.js", "CXR_TEXT_TOWER")
-    assert gzip.decompress(base64.b64decode(zipped)) == b"ONNX"
-    assert data_in(folder)["textTower"] == {**card, "file": "text_tower.js"}
+    told = data_in(folder)["textTower"]
+    files = told.pop("files")
+    assert told == card
+    assert files == sorted(file.name for file in folder.glob("text_tower*"))
+    assert len(files) > 1
+    packed = [base64.b64decode(data_in(folder, name, "CXR_TEXT_TOWER")) for name in files]
+    assert max(map(len, packed)) <= 10
+    assert gzip.decompress(b"".join(packed)) == b"ONNX"
 
 
 def test_a_bundle_without_a_tower_says_so_and_leaves_no_old_one(three):
     bundle(three, text_tower={"model": "fine_tuned"})
     folder, _ = bundle(three, tower=None)
     assert data_in(folder)["textTower"] is None
-    assert not (folder / "text_tower.js").exists()
+    assert not list(folder.glob("text_tower*"))
 
 
 def test_an_image_that_is_gone_keeps_the_old_bundle(three):

@@ -25,7 +25,7 @@ def book(tmp_path, monkeypatch):
     """A book of a run with an explorer, no runtime, and what Sphinx gives to an extension."""
     made = tmp_path / "runs/demo/explorer"
     made.mkdir(parents=True)
-    for name in ("data.js", "text_tower.js", "thumbnails.jpg"):
+    for name in ("data.js", "text_tower_01.js", "thumbnails.jpg"):
         (made / name).write_text(name)
     monkeypatch.setattr(web_runtime, "TARBALL", tmp_path / "none.tgz")
     return SimpleNamespace(
@@ -134,7 +134,7 @@ def test_a_page_is_read_again_when_the_runs_data_change(book):
 @pytest.mark.parametrize("runtime", [True, False])
 def test_typing_is_offered_only_with_a_tower_and_a_runtime(book, tower, runtime, monkeypatch):
     if not tower:
-        (book.made / "text_tower.js").unlink()
+        (book.made / "text_tower_01.js").unlink()
     if runtime:
         packed(book.srcdir / "ort.tgz", monkeypatch)
     state = "present" if tower and runtime else "absent"
@@ -142,7 +142,7 @@ def test_typing_is_offered_only_with_a_tower_and_a_runtime(book, tower, runtime,
     explorer_page._copy_files(built(book), None)
     copied = {path.name for path in book.static.iterdir()}
     assert {"data.js", "thumbnails.jpg"} <= copied
-    assert ("text_tower.js" in copied) == tower
+    assert ("text_tower_01.js" in copied) == tower
     assert ({"runtime.js", "ort.wasm.min.js"} <= copied) == (tower and runtime)
 
 

@@ -10,8 +10,8 @@ from torch import nn
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.explorer import text_tower_onnx
+from cxr_mtl.explorer.example_queries import ODD
 from cxr_mtl.explorer.text_tower_onnx import (
-    EXAMPLES,
     TOP,
     OnnxTextTower,
     export_text_tower,
@@ -21,6 +21,7 @@ from cxr_mtl.explorer.text_tower_onnx import (
     typed_examples,
 )
 from cxr_mtl.models.backbones import load_backbone
+from cxr_mtl.training.demo_models import backbone_source
 
 TEXTS = [
     "Clear.",
@@ -52,13 +53,13 @@ def test_padded_texts_get_the_unit_embeddings_of_the_whole_model(loaded, onnx, e
     assert int((ids[2] != 0).sum()) == loaded.tokenize.context_length  # one is cut
     embedded = OnnxTextTower(onnx).embed(ids)
     assert embedded.dtype == np.float32
-    np.testing.assert_allclose(embedded, expected, atol=1e-5)
+    np.testing.assert_allclose(embedded, expected, atol=5e-4)  # sixteen bits
 
 
 @pytest.mark.parametrize("row", range(len(TEXTS)))
 def test_a_text_without_padding_gets_the_same_embedding(loaded, onnx, expected, row):
     ids = torch.tensor([token_ids(loaded, TEXTS[row])])
-    np.testing.assert_allclose(OnnxTextTower(onnx).embed(ids)[0], expected[row], atol=1e-5)
+    np.testing.assert_allclose(OnnxTextTower(onnx).embed(ids)[0], expected[row], atol=5e-4)
 
 
 def test_batches_do_not_move_an_embedding(loaded, onnx, monkeypatch):
@@ -90,9 +91,21 @@ def test_the_file_says_nothing_of_where_it_was_made(onnx):
         assert trace not in onnx
 
 
+def test_the_demo_models_tower_fits_a_page_and_gives_what_python_gives(tmp_path):
+    backbone = load_backbone(backbone_source("demo-biomed", tmp_path))
+    onnx = export_text_tower(backbone)
+    assert len(onnx) <= 35_000_000
+    with torch.inference_mode():
+        expected = backbone.model.encode_text(backbone.tokenize(TEXTS)).numpy()
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    np.testing.assert_allclose(
+        OnnxTextTower(onnx).embed(backbone.tokenize(TEXTS)), expected, atol=5e-4
+    )
+
+
 def test_a_tower_too_large_for_a_page_is_refused_in_one_sentence(loaded, monkeypatch):
     monkeypatch.setattr(text_tower_onnx, "LARGEST", 100_000)
-    assert "MB of weights" in obstacle(loaded)
+    assert "million weights" in obstacle(loaded)
     with pytest.raises(InputError, match=r"cannot be exported: it holds .* leave it out"):
         export_text_tower(loaded)
 
@@ -163,6 +176,6 @@ def test_the_examples_try_an_unknown_sign_an_accent_capitals_and_a_cut(backbone,
     unknown = backbone.tokenize.tokenizer.unk_token_id
     assert any(unknown in example["ids"][1:-1] for example in found)
     assert max(len(example["ids"]) for example in found) == backbone.tokenize.context_length
-    joined = "".join(EXAMPLES)
+    joined = "".join(ODD)
     assert not joined.isascii()
     assert not joined.islower()

@@ -137,7 +137,7 @@ def test_weights_of_another_shape_are_refused(untrained_folder, tmp_path):
     weights["visual.head.proj.weight"] = torch.zeros(3, 3)
     save_file(weights, folder / "open_clip_model.safetensors")
     with pytest.raises(
-        InputError, match=r"proj.weight has the shape \[3, 3\], not \[128, 128\]: bring"
+        InputError, match=r"proj.weight has the shape \[3, 3\], not \[128, 64\]: bring"
     ):
         load_backbone(f"local-dir:{folder}")
 

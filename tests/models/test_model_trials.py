@@ -107,10 +107,6 @@ APART = {
         *of("tokenizer_config.json", padding_side="left"),
         "pads texts at their start, where the text tower looks for their mark: set padding_side",
     ),
-    "larger pictures": (
-        *of_model("vision_cfg", image_size=224),
-        "cannot embed a picture (The size of tensor a (197) must match the size of tensor b (50)",
-    ),
     "pictures of no size": (*of_model("vision_cfg", image_size=0), "cannot embed a picture ("),
     "a colour without a name": (
         CONFIG,

@@ -238,7 +238,7 @@ PROJECTION = "visual.head.proj.weight"
 MISFITS = {
     "another shape": (
         lambda w: w | {PROJECTION: torch.zeros(3, 3), "text.proj.0.weight": torch.zeros(1)},
-        r"visual\.head\.proj\.weight has the shape \[3, 3\], not \[128, 128\] and 1 more",
+        r"visual\.head\.proj\.weight has the shape \[3, 3\], not \[128, 64\] and 1 more",
     ),
     "a tensor missing": (
         lambda w: without(w, PROJECTION),

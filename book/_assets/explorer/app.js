@@ -107,8 +107,10 @@
       const reading = encode(state.text);
       const { refusal, notes } = explorer.judge(reading);
       if (refusal) return { note: refusal };
-      if (!tower) parts.say("Loading the model, once per visit …");
-      tower ??= explorer.openTower(folder, data.textTower);
+      const loading = (share) =>
+        parts.say(`Loading the model, once per visit: ${Math.round(100 * share)} % …`);
+      if (!tower) loading(0);
+      tower ??= explorer.openTower(folder, data.textTower, loading);
       try {
         const vector = await (await tower)(reading.ids);
         return { vector, note: notes.join(" ") };

@@ -14,23 +14,33 @@
     });
   }
 
-  /** The bytes that gzip and base64 packed. */
-  async function unpacked(base64) {
-    const packed = new Blob([explorer.bytesOf(base64)]).stream();
+  /** The bytes that gzip and base64 packed, in parts that follow one another. */
+  async function unpacked(parts) {
+    const packed = new Blob(parts.map(explorer.bytesOf)).stream();
     const plain = packed.pipeThrough(new DecompressionStream("gzip"));
     return new Uint8Array(await new Response(plain).arrayBuffer());
   }
 
-  /** Load runtime and tower from `folder`: a function from token ids to an embedding. */
-  async function openTower(folder, tower) {
-    const names = ["ort.wasm.min.js", "runtime.js", tower.file];
-    await Promise.all(names.map((name) => loadScript(folder + name)));
+  /**
+   * Load runtime and tower from `folder`: a function from token ids to an embedding.
+   *
+   * `progress` is told which share of the files has come, from 0 to 1.
+   */
+  async function openTower(folder, tower, progress) {
+    const names = ["ort.wasm.min.js", "runtime.js", ...tower.files];
+    const parts = [];
+    for (const [position, name] of names.entries()) {
+      await loadScript(folder + name);
+      if (tower.files.includes(name)) parts.push(window.CXR_TEXT_TOWER);
+      progress((position + 1) / names.length);
+    }
+    delete window.CXR_TEXT_TOWER;
     const { ort, CXR_ORT: runtime } = window;
     const glue = new Blob([runtime.glue], { type: "text/javascript" });
     ort.env.wasm.numThreads = 1; // threads need headers that a page on disk cannot send
-    ort.env.wasm.wasmBinary = await unpacked(runtime.wasm);
+    ort.env.wasm.wasmBinary = await unpacked([runtime.wasm]);
     ort.env.wasm.wasmPaths = { mjs: URL.createObjectURL(glue) };
-    const session = await ort.InferenceSession.create(await unpacked(window.CXR_TEXT_TOWER));
+    const session = await ort.InferenceSession.create(await unpacked(parts));
     return async (ids) => {
       const row = (values) =>
         new ort.Tensor("int64", BigInt64Array.from(values, BigInt), [1, values.length]);

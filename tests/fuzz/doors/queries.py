@@ -10,10 +10,10 @@ import pandas as pd
 from door import Door
 from hostile import seeds, texts
 from hypothesis import strategies as st
+from untrained import EMBEDDING_SIZE
 
 from cxr_mtl.explorer import query
 from cxr_mtl.models.backbones import load_backbone
-from cxr_mtl.models.demo_architecture import WIDTH
 from cxr_mtl.models.tokenizers import load_tokenizer
 from cxr_mtl.retrieval.index import Index
 from cxr_mtl.runs.run import Run
@@ -34,7 +34,7 @@ def _finished() -> Run:
     (run / "fine_tuned").mkdir()
     for name, content in fine_tuned().items():
         (run / "fine_tuned" / name).write_bytes(content)
-    vectors = np.random.default_rng(0).normal(size=(STUDIES, WIDTH)).astype(np.float32)
+    vectors = np.random.default_rng(0).normal(size=(STUDIES, EMBEDDING_SIZE)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     rows = [(str(n), f"{n}.png", n % 2, "No acute disease.") for n in range(STUDIES)]
     metadata = pd.DataFrame(rows, columns=["study", "image", "label", "text"])
