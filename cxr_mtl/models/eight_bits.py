@@ -1,4 +1,4 @@
-"""Matrices in eight bits: a code for each number and a scale for each row, rows of weights."""
+"""Matrices in eight bits: a code for each number and a scale for each row."""
 
 import torch
 from torch import Tensor

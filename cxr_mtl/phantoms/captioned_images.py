@@ -1,4 +1,4 @@
-"""Captioned phantoms and everyday shapes, to pretrain with; drawn without importing PyTorch."""
+"""Captioned phantoms and everyday shapes, to align towers with; drawn without PyTorch."""
 
 import os
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Imaginary studies for pretraining a small demo model: random codes, their report, their target.
+"""Imaginary studies to align a small demo model with: random codes, their report, their target.
 
 The codes use the headings and the grammar of Open-I but are composed independently, so no study
 of the archive is among them other than by the chance of a short list.
