@@ -60,6 +60,7 @@ trials: int = 20  # weight combinations that are tried
 search_epochs: int = 20  # epochs of each trial
 batch_size: int = 128  # studies per step
 precision: Precision = "float32"  # of training
+timed_pairs: int = 128  # studies of the steps that are timed
 plain_repeats: int = 3  # timed steps of whole blocks, after 1 not counted
 fast_repeats: int = 15  # timed steps of the fast path, after 3 not counted
 exact_pairs: int = 16  # pairs on which both paths are compared
@@ -252,7 +253,7 @@ features = compute_features(
 
 # %%
 train_rows = torch.from_numpy(np.flatnonzero(studies["split"] == "train"))
-rows = train_rows[:batch_size]
+rows = train_rows[:timed_pairs]
 batch = costs.study_batch(base, studies.iloc[rows.numpy()])
 print(
     f"{len(train_rows):,} training studies, a batch of {len(rows)}, "
@@ -363,7 +364,7 @@ prefix = len(studies) * cost_growth.prefix_seconds(base.model, batch, setting)
 
 # %% mystnb={"figure": {"name": "fig-cost", "caption": "How the cost grows, on logarithmic scales. Points were measured on this machine, their bars reach from the fastest to the slowest repeat. Dashed lines are computed: from the measured step of plain open_clip, and on the right also from the measured epoch and frozen prefix. Left: an epoch, against the number of training studies. Middle: a step on tokens that lie in memory, against the unfrozen blocks of each tower. Right: the weight search with the frozen prefix of all studies, against its trials, one trained after the other."}, "image": {"alt": "Three panels of time on logarithmic scales: an epoch by training studies, a step by unfrozen blocks, a search by trials. Plain open_clip is far above the fast path, save where two or more blocks are unfrozen."}}
 plain_epochs = cost_growth.plain_epochs(
-    epochs, batch_size, paths[costs.PLAIN].time
+    epochs, len(rows), paths[costs.PLAIN].time
 )
 search = cost_growth.search_seconds(
     trials, search_epochs, epochs, plain_epochs, prefix

@@ -33,7 +33,8 @@ Profile = Annotated[
     typer.Option(
         metavar="NAME|FILE",
         help="Values: a name in book/profiles, a YAML file, or the manifest.json of a run again. "
-        "Left out, a run keeps what it was made with; a new one takes demo.",
+        "Left out, a run keeps what it was made with; a new one takes demo, or pairs with "
+        "-p dataset=pairs.",
     ),
 ]
 Overrides = Annotated[

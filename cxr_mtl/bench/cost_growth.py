@@ -86,9 +86,9 @@ def prefix_seconds(model: nn.Module, batch: Batch, setting: Setting) -> float:
     return timing.median / len(batch.labels)
 
 
-def plain_epochs(epochs: Mapping[int, Timing], batch_size: int, step: Timing) -> dict[int, float]:
-    """Seconds of the same epochs by plain open_clip, from its step, without validation."""
-    return {studies: math.ceil(studies / batch_size) * step.median for studies in epochs}
+def plain_epochs(epochs: Mapping[int, Timing], pairs: int, step: Timing) -> dict[int, float]:
+    """Seconds of the same epochs by plain open_clip, in steps of `pairs`, without validation."""
+    return {studies: math.ceil(studies / pairs) * step.median for studies in epochs}
 
 
 def search_seconds(

@@ -18,6 +18,7 @@ from cxr_mtl.evidence.tables import evaluate_tables
 from cxr_mtl.models.backbones import Backbone
 from cxr_mtl.models.features import Precision, compute_features, embed
 from cxr_mtl.models.last_layer import LastLayer
+from cxr_mtl.models.mixed_precision import mixed_precision
 from cxr_mtl.training.trainer import embed_rows
 
 Labels = NDArray[np.integer] | pd.Series
@@ -50,7 +51,7 @@ def embeddings_by_path(
     rows = torch.arange(len(studies))
     embeddings = {}
     for precision in get_args(Precision):
-        with torch.autocast(device, torch.bfloat16, enabled=precision == "bfloat16"):
+        with mixed_precision(precision, device):
             embeddings[f"whole open_clip, {precision}"] = embed(fine_tuned, studies, device)
         features = compute_features(
             pretrained, studies, blocks, cache, precision=precision, device=device

@@ -21,6 +21,7 @@ from cxr_mtl.bench.timing import Measurement, Rates, Report, Size, compared, mea
 from cxr_mtl.models.backbones import FusionHead
 from cxr_mtl.models.features import Features, Precision
 from cxr_mtl.models.last_layer import LastLayer, freeze
+from cxr_mtl.models.mixed_precision import bfloat16_products, mixed_precision
 from cxr_mtl.training.losses import PAPER_WEIGHTS, multi_task_loss
 from cxr_mtl.training.trainer import TrainingConfig, train
 
@@ -192,13 +193,13 @@ def optimiser_step(
     end.train()
 
     def step() -> None:
-        enabled = precision == "bfloat16"
-        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=enabled):
+        with mixed_precision(precision, device):
             images, texts = embed()
             logits = head(images, texts)
         losses = multi_task_loss(images, texts, logits, labels, PAPER_WEIGHTS, 0.07, True)
         optimiser.zero_grad(set_to_none=True)
-        losses["total"].backward()
+        with bfloat16_products(precision, device):
+            losses["total"].backward()
         optimiser.step()
 
     return step

@@ -21,6 +21,7 @@ from cxr_mtl.base.resources import keep_freed_memory
 from cxr_mtl.data.images import read_image
 from cxr_mtl.models.backbones import Backbone
 from cxr_mtl.models.last_layer import LastLayer, tower_kinds
+from cxr_mtl.models.mixed_precision import mixed_precision
 from cxr_mtl.models.token_store import TokenStore, fill_store
 from cxr_mtl.models.towers import Tower
 
@@ -135,9 +136,7 @@ class FrozenPrefix:
     def _keep(
         self, kind: type[Tower], end: Tower, inputs: Tensor, lengths: Tensor
     ) -> tuple[Tensor, Tensor]:
-        enabled = self.precision == "bfloat16"
-        autocast = torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=enabled)
-        with torch.inference_mode(), autocast:
+        with torch.inference_mode(), mixed_precision(self.precision, self.device):
             entering = kind.entering(self.model, inputs.to(self.device), self.unfrozen_blocks)
             return end.tokens_to_keep(entering.float(), lengths.to(self.device))
 

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+GROUP = 16  # sequences
+
 
 class Projections(NamedTuple):
     """Key and value projections of an attention layer: weights [width, width], biases [width].
@@ -45,23 +47,53 @@ def attend(
     both projections take up γ; β cancels in the scores and joins the bias of the values.
 
     Shapes: query [batch, width] after its projection, tokens [batch, n, width], is_token
-    [batch, n] (False is padding) -> [batch, width].
+    [batch, n] (False is padding, behind all others) -> [batch, width].
     """
     key, value, value_bias, heads = projections if norm is None else _absorb(projections, norm)
     key, value = key.unflatten(0, (heads, -1)), value.unflatten(0, (heads, -1))
     query = query.unflatten(-1, (heads, -1)) * key.shape[1] ** -0.5
     absorbed = torch.einsum("bhd,hdw->bhw", query, key)
+    summed, total = _weighted_sum(absorbed, tokens, is_token, dropout)
+    context = torch.einsum("bhw,hdw->bhd", summed, value)
+    if value_bias is not None:
+        context = context + total * value_bias.unflatten(0, (heads, -1))
+    return context.flatten(1)
+
+
+def _weighted_sum(
+    absorbed: Tensor, tokens: Tensor, is_token: Tensor | None, dropout: nn.Module | None
+) -> tuple[Tensor, Tensor]:
+    """Each head's weighted sum of its tokens, and the sum of its weights: 1, but for dropout.
+
+    On a CPU, `GROUP` sequences of similar lengths at a time: else most of what is read is padding.
+
+    Shapes: absorbed [batch, heads, width], tokens [batch, n, width], is_token [batch, n] or None ->
+    [batch, heads, width], [batch, heads, 1].
+    """
+    if is_token is None or tokens.device.type != "cpu" or len(tokens) <= GROUP:
+        return _weighted_sum_padded(absorbed, tokens, is_token, dropout)
+    lengths = is_token.sum(1)
+    order = lengths.argsort()
+    groups = []
+    for rows in order.split(GROUP):
+        longest = int(lengths[rows[-1]])
+        shortened = tokens[rows, :longest], is_token[rows, :longest]
+        groups.append(_weighted_sum_padded(absorbed[rows], *shortened, dropout))
+    back = order.argsort()
+    summed, total = (torch.cat(parts)[back] for parts in zip(*groups, strict=True))
+    return summed, total
+
+
+def _weighted_sum_padded(
+    absorbed: Tensor, tokens: Tensor, is_token: Tensor | None, dropout: nn.Module | None
+) -> tuple[Tensor, Tensor]:
     tokens = tokens.to(_matmul_type(absorbed))
     scores = absorbed @ tokens.mT
     if is_token is not None:
         scores = scores.masked_fill(~is_token[:, None], torch.finfo(scores.dtype).min)
     attention = scores.softmax(-1)
     attention = attention if dropout is None else dropout(attention)
-    context = torch.einsum("bhw,hdw->bhd", attention @ tokens, value)
-    if value_bias is not None:
-        total = attention.sum(-1, keepdim=True)  # 1, but for dropout
-        context = context + total * value_bias.unflatten(0, (heads, -1))
-    return context.flatten(1)
+    return attention @ tokens, attention.sum(-1, keepdim=True)
 
 
 def _absorb(projections: Projections, norm: nn.LayerNorm) -> Projections:

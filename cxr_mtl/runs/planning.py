@@ -11,7 +11,7 @@ from cxr_mtl.runs.parameter_ranges import SYMBOLS
 from cxr_mtl.runs.parameters import Parameter, Values, known, merge_declarations, resolve
 from cxr_mtl.runs.profiles import read_profile
 from cxr_mtl.runs.run import BOOK, Run, named_run
-from cxr_mtl.runs.settings import PROFILE, Settings, settings_of
+from cxr_mtl.runs.settings import Settings, profile_of_new_run, settings_of
 from cxr_mtl.runs.stages import Chapter, read_stages
 
 Stages = dict[str, tuple[Chapter, Values]]
@@ -45,7 +45,8 @@ def plan(profile: str | None, run_name: str, overrides: Sequence[str] = ()) -> P
     Args:
         profile: the name of a file in `book/profiles`, the path of a `.yml` file, or that of a
             run's `manifest.json`, whose values are taken. None goes on with the profile and the
-            parameters that the run was called with last; a new run takes `demo`.
+            parameters that the run was called with last; a new run takes `demo`, or `pairs` where the
+            dataset is.
         run_name: the folder's name under `runs`.
         overrides: `name=value` texts, which win over all else.
 
@@ -57,7 +58,7 @@ def plan(profile: str | None, run_name: str, overrides: Sequence[str] = ()) -> P
     declared.pop("run_dir")
     run = Run(named_run(run_name))
     kept = settings_of(run) if profile is None else None
-    before = kept or Settings(profile or PROFILE, {})
+    before = kept or Settings(profile or profile_of_new_run(overrides), {})
     own = _checked(before.parameters, declared, str(run / "manifest.json"))
     path = _profile_path(before.profile)
     read = manifest_values if is_manifest(path) else read_profile

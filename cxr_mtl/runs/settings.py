@@ -1,7 +1,7 @@
 """What a run was called with: its profile and the parameters given beside it, from its manifest."""
 
 import shlex
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,14 @@ from cxr_mtl.base.files import read_json
 from cxr_mtl.runs.parameters import value_text
 from cxr_mtl.runs.run import Run
 
-PROFILE = "demo"
-"""The profile of a new run, where none is named."""
+PROFILE, PAIRS_PROFILE = "demo", "pairs"
+"""The profile of a new run, where none is named, and that of one on pairs of one's own."""
+
+
+def profile_of_new_run(overrides: Sequence[str]) -> str:
+    """The profile of a new run with these `name=value` texts, where none is named."""
+    given = dict(override.partition("=")[::2] for override in overrides)
+    return PAIRS_PROFILE if given.get("dataset", "").strip() == "pairs" else PROFILE
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cxr_mtl.base.files import write_beside
+from cxr_mtl.base.resources import keep_freed_memory
 from cxr_mtl.base.terminal import PlainConsole
 from cxr_mtl.models.backbones import open_clip_name, quiet_open_clip
 from cxr_mtl.models.clip_towers import BertText
@@ -25,6 +26,7 @@ from cxr_mtl.models.demo_architecture import (
     EMBEDDING_SIZE,
     IMAGE_SIZE,
     DemoName,
+    by_place,
     write_configuration,
 )
 from cxr_mtl.phantoms.captioned_images import (
@@ -40,14 +42,16 @@ DRAWERS: dict[DemoName, Drawer] = {
     "demo-biomed": captioned_phantom,
     "demo-general": captioned_mixture,
 }
-SHARD, FROZEN_BATCH = 4_000, 50  # pictures drawn, and run through the towers, at once
+SHARD, FROZEN_BATCH = 2_000, 50  # pictures drawn, and run through the towers, at once
+QUIET = 0.02  # added to standard deviations, so that channels that are nearly off stay quiet
+SPREAD = 0.5  # of the class token's components, beside patches of about 1
 
 
 @dataclass(frozen=True)
 class Settings:
     """Of an alignment; `clip_weight` is that of the CLIP loss beside the multi-label BCE."""
 
-    pairs: int = 8_000
+    pairs: int = 12_000
     epochs: int = 12
     batch_size: int = 128
     learning_rate: float = 1e-3
@@ -70,10 +74,12 @@ class FrozenOutputs:
 
 def align(name: DemoName, settings: Settings, report: Callable[[str], None]) -> dict[str, Tensor]:
     """The trained tensors of a demo model, in float16, by their names in it."""
+    keep_freed_memory()
     with torch.random.fork_rng():
         torch.manual_seed(settings.seed)
         model, tokenize = _unaligned()
         outputs = frozen_outputs(model, tokenize, DRAWERS[name], settings, report)
+        summarise(model, outputs.maps)
         model.visual.trunk.patch_embed.backbone = nn.Identity()  # its output is at hand
         fit(model, outputs, settings, report)
     return {
@@ -108,7 +114,7 @@ def frozen_outputs(
         numbers = range(start, min(start + SHARD, settings.pairs))
         drawn = captioned_images(draw_one, numbers, IMAGE_SIZE, settings.seed)
         images = torch.from_numpy(drawn.images).permute(0, 3, 1, 2)
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        with torch.inference_mode():
             maps = torch.cat(
                 [
                     model.visual.trunk.patch_embed.backbone(batch.float() / 127.5 - 1).bfloat16()
@@ -130,6 +136,26 @@ def _texts(
         yield BertText.run_whole(model, ids).last_hidden_state[:, 0].bfloat16()
 
 
+def summarise(model: nn.Module, maps: Tensor) -> None:
+    """Let the class token start from the principal components of the feature maps by place.
+
+    Each mean of a place is standardised first, and the components are scaled so that their
+    standard deviations have the mean `SPREAD`. Not trained any further: what is learned from
+    drawings alone would forget what tells other pictures apart.
+    """
+    summary = model.visual.trunk.patch_embed.summary
+    places = torch.cat([by_place(part.float()) for part in maps.split(1_000)])
+    deviation = places.std(0) + QUIET
+    standardised = (places - places.mean(0)) / deviation
+    variances, directions = torch.linalg.eigh(standardised.T.cov())
+    directions = directions[:, -summary.out_features :]
+    spread = variances[-summary.out_features :].sqrt().mean()
+    weight = (directions / deviation[:, None] / spread * SPREAD).T
+    summary.weight.data = weight.contiguous()
+    summary.bias.data = -weight @ places.mean(0)
+    summary.requires_grad_(False)
+
+
 def fit(
     model: nn.Module, outputs: FrozenOutputs, settings: Settings, report: Callable[[str], None]
 ) -> None:
@@ -139,26 +165,23 @@ def fit(
     """
     codes = nn.Linear(EMBEDDING_SIZE, outputs.targets.shape[1])
     parameters = [
-        *model.visual.parameters(),
+        *(p for p in model.visual.parameters() if p.requires_grad),
         *model.text.proj.parameters(),
         model.logit_scale,
         *codes.parameters(),
     ]
-    optimiser = torch.optim.AdamW(parameters, weight_decay=settings.weight_decay)
+    optimiser = torch.optim.AdamW(parameters, weight_decay=settings.weight_decay, fused=True)
     steps_per_epoch = len(outputs.maps) // settings.batch_size
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, settings.learning_rate, total_steps=settings.epochs * steps_per_epoch
     )
-    for block in model.visual.trunk.blocks:
-        block.attn.fused_attn = False  # on a CPU, in bfloat16, its gradient takes twice as long
     model.visual.train()
     for epoch in range(1, settings.epochs + 1):
         order = torch.randperm(len(outputs.maps))[: steps_per_epoch * settings.batch_size]
         total = torch.zeros(2)
         for rows in order.split(settings.batch_size):
-            with torch.autocast("cpu", torch.bfloat16):
-                images = model.visual(outputs.maps[rows].float()).float()
-                texts = model.text.proj(outputs.texts[rows].float()).float()
+            images = model.visual(outputs.maps[rows].float())
+            texts = model.text.proj(outputs.texts[rows].float())
             contrastive = clip_loss(images, texts, (-model.logit_scale).exp())
             bce = sum(
                 F.binary_cross_entropy_with_logits(codes(embeddings), outputs.targets[rows])

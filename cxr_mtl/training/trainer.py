@@ -19,6 +19,7 @@ from cxr_mtl.base.resources import keep_freed_memory, limited_threads
 from cxr_mtl.models.backbones import FusionHead
 from cxr_mtl.models.features import Features
 from cxr_mtl.models.last_layer import LastLayer
+from cxr_mtl.models.mixed_precision import bfloat16_products, mixed_precision
 from cxr_mtl.models.weights_file import read_tensors
 from cxr_mtl.retrieval.metrics import TIE_TOLERANCE, reciprocal_rank
 from cxr_mtl.training.losses import (
@@ -248,14 +249,14 @@ class _Run:
         self, features: Features, labels: Tensor, batch: Tensor, temperature: float, device: str
     ) -> dict[str, float]:
         config = self.config
-        enabled = config.precision == "bfloat16"
-        with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=enabled):
+        with mixed_precision(config.precision, device):
             images, texts = _embed(self.model["last_layer"], features, batch, device)
             logits = self.head(images, texts)
         choices = (config.weights, temperature, config.renormalise_fused, config.supcon_on)
         losses = multi_task_loss(images, texts, logits, labels[batch].to(device), *choices)
         self.optimiser.zero_grad(set_to_none=True)
-        losses["total"].backward()
+        with bfloat16_products(config.precision, device):
+            losses["total"].backward()
         if torch.isfinite(losses["total"]):
             self.optimiser.step()
         return {name: float(losses[name].detach()) for name in LOSSES}

@@ -10,11 +10,12 @@ from timm.layers import LayerScale
 from torch.nn import functional as F
 
 from cxr_mtl.base.errors import InputError
+from cxr_mtl.models import single_query
 from cxr_mtl.models.backbones import load_backbone
 from cxr_mtl.models.clip_towers import BertText, ClipText, ClipViT, TimmViT
 from cxr_mtl.models.features import compute_features, embed, load_images, tokenise
 from cxr_mtl.models.last_layer import LastLayer, freeze, tower_kinds, trainable_names
-from cxr_mtl.models.single_query import Projections, attend, standardise
+from cxr_mtl.models.single_query import GROUP, Projections, attend, standardise
 from cxr_mtl.models.token_store import Tokens
 from cxr_mtl.training.trainer import embed_rows
 from tests.models.edited_model import changed
@@ -284,3 +285,25 @@ def test_attention_of_one_query_equals_the_equation_as_loops():
         norm=norm,
     )
     np.testing.assert_allclose(ours.detach().numpy(), expected, rtol=1e-10)
+
+
+def test_sequences_are_grouped_by_length_without_changing_output_or_gradients(monkeypatch):
+    rng = torch.Generator().manual_seed(0)
+    batch, n, width, heads = 2 * GROUP + 5, 11, 6, 2
+    tokens = torch.randn(batch, n, width, generator=rng).double()
+    weights = [torch.randn(width, width, generator=rng).double() for _ in range(2)]
+    bias = torch.randn(width, generator=rng).double()
+    lengths = torch.randint(1, n + 1, (batch,), generator=rng)
+    is_token = torch.arange(n) < lengths[:, None]
+
+    def run() -> list[torch.Tensor]:
+        query = torch.randn(batch, width, generator=torch.manual_seed(1)).double().requires_grad_()
+        parts = [part.clone().requires_grad_() for part in (*weights, bias)]
+        output = attend(query, tokens, Projections(*parts, heads), is_token=is_token)
+        output.square().sum().backward()
+        return [output.detach(), query.grad, *(part.grad for part in parts)]
+
+    grouped = run()
+    monkeypatch.setattr(single_query, "GROUP", batch)
+    for one, other in zip(grouped, run(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)

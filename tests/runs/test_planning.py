@@ -21,11 +21,12 @@ temperature: Optional[float] = 0.07  # of the losses
 
 @pytest.fixture
 def study(tmp_path, monkeypatch):
-    """A book of one chapter, with the profiles `demo` and `paper`, as current directory."""
+    """A book of one chapter, with the profiles `demo`, `paper` and `pairs`, as current directory."""
     (tmp_path / "book/profiles").mkdir(parents=True)
     (tmp_path / "book/01_data.py").write_text(CHAPTER)
     (tmp_path / "book/profiles/demo.yml").write_text("dataset: phantom\nepochs: 40\n")
     (tmp_path / "book/profiles/paper.yml").write_text("epochs: 30\n")
+    (tmp_path / "book/profiles/pairs.yml").write_text("dataset: pairs\nepochs: 50\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -45,7 +46,7 @@ def values(name, profile=None, overrides=()):
 
 def test_a_new_run_takes_the_profile_demo_and_one_that_is_there_what_it_was_made_with(study):
     demo = {"dataset": "phantom", "pairs_csv": None, "epochs": 40, "temperature": 0.07}
-    own = demo | {"dataset": "pairs", "pairs_csv": "own/pairs.csv"}
+    own = demo | {"dataset": "pairs", "pairs_csv": "own/pairs.csv", "epochs": 50}
     assert values("own") == demo
     assert plan(None, "own").notice is None
     made("own", None, ["dataset=pairs", "pairs_csv=own/pairs.csv"])
@@ -54,7 +55,7 @@ def test_a_new_run_takes_the_profile_demo_and_one_that_is_there_what_it_was_made
     made("own", None)
     assert values("own") == own
     assert plan(None, "own").notice.startswith(
-        "runs/own goes on as it was made: profile demo, dataset=pairs, pairs_csv=own/pairs.csv ("
+        "runs/own goes on as it was made: profile pairs, dataset=pairs, pairs_csv=own/pairs.csv ("
     )
 
 

@@ -2,17 +2,20 @@
 
 import re
 from dataclasses import asdict
+from types import SimpleNamespace
 from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from sklearn.decomposition import PCA
 
-from cxr_mtl.models.demo_architecture import DemoName
+from cxr_mtl.models.convolutional_trunk import CHANNELS
+from cxr_mtl.models.demo_architecture import WIDTH, DemoName, by_place, cxr_mtl_demo_vit
 from cxr_mtl.phantoms.captioned_images import CaptionedImages
 from cxr_mtl.training import alignment
-from cxr_mtl.training.alignment import DRAWERS, Settings, align
+from cxr_mtl.training.alignment import DRAWERS, QUIET, SPREAD, Settings, align, summarise
 from cxr_mtl.training.demo_models import ALIGNED
 
 SMALL = Settings(pairs=16, epochs=8, batch_size=8)
@@ -55,6 +58,27 @@ def test_the_losses_fall_on_what_is_shown(aligned):
     assert len(clip) == SMALL.epochs
     assert codes[-1] < 0.8 * codes[0]
     assert clip[-1] < clip[0]
+
+
+def test_a_summary_is_the_principal_components_of_the_standardised_places():
+    torch.manual_seed(0)
+    tower = cxr_mtl_demo_vit()
+    maps = torch.randn(400, CHANNELS, 14, 14) * torch.rand(CHANNELS, 1, 1) * 3 + 1
+    maps += torch.randn(400, 1, 3, 3).repeat_interleave(5, 2).repeat_interleave(5, 3)[..., :14, :14]
+    model = SimpleNamespace(visual=SimpleNamespace(trunk=tower))
+    summarise(model, maps)
+    places = by_place(maps)
+    with torch.no_grad():
+        found = tower.patch_embed.summary(places).numpy()
+    places = places.numpy()
+    standardised = (places - places.mean(0)) / (places.std(0, ddof=1) + QUIET)
+    expected = PCA(WIDTH, svd_solver="full").fit_transform(standardised)[:, ::-1]
+    expected *= SPREAD / expected.std(0, ddof=1).mean()
+    signs = np.sign((found * expected).sum(0))
+    assert found.mean(0) == pytest.approx(0, abs=1e-3)
+    assert found[:, -8:] == pytest.approx((signs * expected)[:, -8:], abs=1e-2)
+    assert found.std(0, ddof=1) == pytest.approx(expected.std(0, ddof=1), rel=1e-2)
+    assert not any(p.requires_grad for p in tower.patch_embed.summary.parameters())
 
 
 def test_the_same_seed_gives_the_same_weights(aligned):

@@ -38,7 +38,7 @@ def test_a_name_that_is_no_demo_model_is_passed_on(tmp_path):
 @pytest.mark.parametrize("name", NAMES)
 def test_what_ships_is_small_and_in_half_precision(name):
     path = ALIGNED / f"{name}.safetensors"
-    assert path.stat().st_size <= 2_000_000
+    assert path.stat().st_size <= 2_100_000
     with safe_open(path, "pt") as file:
         tensors = [file.get_tensor(key) for key in file.keys()]  # noqa: SIM118
     assert all(tensor.dtype == torch.float16 and tensor.isfinite().all() for tensor in tensors)
