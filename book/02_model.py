@@ -103,7 +103,9 @@ device: DeviceName = "auto"  # auto: the GPU when there is one
 # are models of the same classes (a timm ViT and a Hugging Face BERT inside open_clip), but small.
 # Both are put together from the same two public towers: all-MiniLM-L6-v2 {cite}`wang2020` reads the
 # report, and EfficientNet-Lite0 {cite}`tan2019`, trained on photographs, gives a map of features over
-# which a ViT of two blocks runs (the hybrid of {cite}`dosovitskiy2021`). This ViT and both projections
+# which a ViT of two blocks runs (the hybrid of {cite}`dosovitskiy2021`). Its class token starts from
+# the principal components of that map's means over 3 x 3 places, so that what is where reaches the
+# embedding even of pictures unlike those that the blocks were aligned on. This ViT and both projections
 # are what differs: the first was aligned on captioned phantoms that are not studies of the archive, the
 # second on captioned everyday shapes, and once in ten on a phantom, for what is gathered from the web
 # holds some of anything. The alignments come with the library, and `make alignment` makes them again.

@@ -57,7 +57,8 @@ class MultipliedInFloat32(TorchDispatchMode):
             return function(*args, **kwargs) if parts is NotImplemented else parts
         if not _any_bfloat16(args):
             return function(*args, **kwargs)
-        result = function(*tree_map_only(torch.Tensor, _raised, args), **kwargs)
+        args, kwargs = tree_map_only(torch.Tensor, _raised, (args, kwargs))
+        result = function(*args, **kwargs)
         if function.overloadpacket is ATTENTION:
             context, log_sums = result  # these stay in float32
             return _rounded(context), log_sums

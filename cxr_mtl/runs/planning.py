@@ -45,8 +45,8 @@ def plan(profile: str | None, run_name: str, overrides: Sequence[str] = ()) -> P
     Args:
         profile: the name of a file in `book/profiles`, the path of a `.yml` file, or that of a
             run's `manifest.json`, whose values are taken. None goes on with the profile and the
-            parameters that the run was called with last; a new run takes `demo`, or `pairs` where the
-            dataset is.
+            parameters that the run was called with last; a new run takes `demo`, or `pairs` where
+            that is its dataset.
         run_name: the folder's name under `runs`.
         overrides: `name=value` texts, which win over all else.
 

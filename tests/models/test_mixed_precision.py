@@ -25,7 +25,9 @@ class Network(nn.Module):
         maps = self.depthwise(self.convolution(images))
         query, key, value = self.linear(maps.flatten(2).mT).chunk(3, -1)
         heads = [part.unflatten(-1, (2, 4)).transpose(1, 2) for part in (query, key, value)]
-        attended = F.scaled_dot_product_attention(*heads)
+        mask = torch.ones(len(images), 1, 1, query.shape[1], dtype=torch.bool)
+        mask[0, ..., -5:] = False
+        attended = F.scaled_dot_product_attention(*heads, attn_mask=mask)
         return torch.einsum("bhnd,bhmd->bnm", attended, heads[2]) @ query
 
 

@@ -21,7 +21,7 @@ temperature: Optional[float] = 0.07  # of the losses
 
 @pytest.fixture
 def study(tmp_path, monkeypatch):
-    """A book of one chapter, with the profiles `demo`, `paper` and `pairs`, as current directory."""
+    """A book of one chapter and three profiles, as current directory."""
     (tmp_path / "book/profiles").mkdir(parents=True)
     (tmp_path / "book/01_data.py").write_text(CHAPTER)
     (tmp_path / "book/profiles/demo.yml").write_text("dataset: phantom\nepochs: 40\n")
