@@ -6,7 +6,7 @@
 # site    where the finished pages lie, for any static web server
 # teach   the exercises as notebooks in _build/teach: student, without solutions; instructor
 # pdf     one PDF per page in _build/pdf, printed by Chromium
-# alignment  the demo's models aligned anew, in minutes: what ships in cxr_mtl/training/aligned
+# alignment  the demo's models aligned anew: what ships in cxr_mtl/training/aligned
 # lock    requirements.lock anew from pyproject.toml
 # clean   removes the pages; runs and environment stay
 

@@ -20,7 +20,7 @@ from cxr_mtl.base.progress import print_progress
 from cxr_mtl.base.resources import keep_freed_memory
 from cxr_mtl.data.images import read_image
 from cxr_mtl.models.backbones import Backbone
-from cxr_mtl.models.last_layer import LastLayer, tower_kinds
+from cxr_mtl.models.last_layer import LastLayer, text_lengths, tower_kinds
 from cxr_mtl.models.mixed_precision import mixed_precision
 from cxr_mtl.models.token_store import TokenStore, fill_store
 from cxr_mtl.models.towers import Tower
@@ -205,9 +205,20 @@ def embed(
 
 
 def embed_texts(backbone: Backbone, texts: Sequence[str], device: str = "cpu") -> np.ndarray:
-    """Text embeddings by the whole, unmodified text tower, float32 [texts, dim], not normalised."""
+    """Text embeddings by the whole, unmodified text tower, float32 [texts, dim], not normalised.
+
+    A batch of a tower that masks its padding is padded to its longest text, not to the context.
+    """
     model = backbone.model.to(device).eval()
-    return _in_batches(lambda rows: model.encode_text(backbone.tokenize(rows).to(device)), texts)
+    ids = backbone.tokenize(list(texts))
+    lengths = text_lengths(model, ids)
+    order = lengths.argsort()
+    with torch.inference_mode():
+        parts = [
+            model.encode_text(ids[rows, : lengths[rows[-1]]].to(device)).float().cpu()
+            for rows in order.split(BATCH)
+        ]
+    return torch.cat(parts)[order.argsort()].numpy()
 
 
 def _in_batches(encode: Callable[[Sequence[str]], Tensor], inputs: Sequence[str]) -> np.ndarray:

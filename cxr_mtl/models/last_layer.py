@@ -7,6 +7,7 @@ computed once (`features`); `LastLayer` is everything after.
 import copy
 from typing import TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from cxr_mtl.base.errors import InputError
@@ -83,6 +84,14 @@ def tower_kinds(model: nn.Module) -> tuple[type[Tower], type[TextTower]]:
             "'cls_last_hidden_state_pooler' or CLIP's own causal transformer",
         ),
     )
+
+
+def text_lengths(model: nn.Module, ids: Tensor) -> Tensor:
+    """How many tokens of padded ids [batch, context] count: all where the tower is unknown."""
+    for kind in TEXT_TOWERS:
+        if len(kind.blocks_of(model)):
+            return kind.lengths_of(model, ids)
+    return torch.full((len(ids),), ids.shape[1])
 
 
 def _kind(

@@ -72,15 +72,18 @@ def _weighted_sum(
     """
     if is_token is None or tokens.device.type != "cpu" or len(tokens) <= GROUP:
         return _weighted_sum_padded(absorbed, tokens, is_token, dropout)
-    lengths = is_token.sum(1)
-    order = lengths.argsort()
+    lengths, order = is_token.sum(1).sort()
     groups = []
-    for rows in order.split(GROUP):
-        longest = int(lengths[rows[-1]])
-        shortened = tokens[rows, :longest], is_token[rows, :longest]
-        groups.append(_weighted_sum_padded(absorbed[rows], *shortened, dropout))
+    for part, rows, part_lengths in zip(
+        absorbed.index_select(0, order).split(GROUP),
+        order.split(GROUP),
+        lengths.split(GROUP),
+        strict=True,
+    ):
+        shortened = tokens[rows, : part_lengths[-1]], is_token[rows, : part_lengths[-1]]
+        groups.append(_weighted_sum_padded(part, *shortened, dropout))
     back = order.argsort()
-    summed, total = (torch.cat(parts)[back] for parts in zip(*groups, strict=True))
+    summed, total = (torch.cat(parts).index_select(0, back) for parts in zip(*groups, strict=True))
     return summed, total
 
 

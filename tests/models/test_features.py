@@ -9,7 +9,8 @@ from PIL import Image
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.models import features as features_module
-from cxr_mtl.models.features import FrozenPrefix, compute_features, embed
+from cxr_mtl.models import last_layer
+from cxr_mtl.models.features import BATCH, FrozenPrefix, compute_features, embed, embed_texts
 from cxr_mtl.models.last_layer import LastLayer, freeze
 from cxr_mtl.training.trainer import embed_rows
 
@@ -113,6 +114,23 @@ def test_too_little_memory_is_said_before_the_work(
     with pytest.raises(InputError, match=r"needs about 0\.0 GB of memory and 0\.0 GB are free"):
         compute_features(backbone, studies, 1, tmp_path)
     assert computed == {"images": [1], "texts": [1]}
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_texts_are_embedded_in_their_order_as_if_padded_to_the_context(
+    backbone, monkeypatch, known
+):
+    if not known:
+        monkeypatch.setattr(last_layer, "TEXT_TOWERS", ())
+    texts = [f"lungs {'clear ' * (number * 37 % 40)}" for number in range(2 * BATCH + 3)]
+    ids = backbone.tokenize(texts)
+    shown = []
+    whole = backbone.model.encode_text
+    with torch.inference_mode():
+        expected = whole(ids).numpy()
+    monkeypatch.setattr(backbone.model, "encode_text", lambda i: (shown.append(i), whole(i))[1])
+    assert embed_texts(backbone, texts) == pytest.approx(expected, abs=1e-5)
+    assert (sum(i.numel() for i in shown) < ids.numel() / 2) == known
 
 
 def test_dicom_gives_the_features_and_embeddings_of_its_png(backbone, studies, as_dicom, tmp_path):
