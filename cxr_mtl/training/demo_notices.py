@@ -8,7 +8,7 @@ from cxr_mtl.models.demo_architecture import DemoName
 
 
 def drawn_only_records(models: Iterable[str]) -> list[Record]:
-    """Notices for those of the models that know pictures drawn by a program and no radiographs."""
+    """Notices for those of the models that were aligned on pictures drawn by a program."""
     return [
         {
             "metric": NOTICE,
@@ -16,7 +16,7 @@ def drawn_only_records(models: Iterable[str]) -> list[Record]:
             "model": name,
             "value": (
                 f"{name} was aligned on pictures drawn by a program, with an image tower that was "
-                "trained on photographs and saw no radiograph: what it can do on these images the "
+                "trained on photographs: what it can do on these images the "
                 "strict tables say, beside chance; backbone and general_model take other models, "
                 "biomedclip and clip among them"
             ),
