@@ -207,7 +207,7 @@ def embed(
 def embed_texts(backbone: Backbone, texts: Sequence[str], device: str = "cpu") -> np.ndarray:
     """Text embeddings by the whole, unmodified text tower, float32 [texts, dim], not normalised.
 
-    A batch of a tower that masks its padding is padded to its longest text, not to the context.
+    For a BERT a batch is padded to its longest text, not to the context.
     """
     model = backbone.model.to(device).eval()
     ids = backbone.tokenize(list(texts))

@@ -87,10 +87,12 @@ def tower_kinds(model: nn.Module) -> tuple[type[Tower], type[TextTower]]:
 
 
 def text_lengths(model: nn.Module, ids: Tensor) -> Tensor:
-    """How many tokens of padded ids [batch, context] count: all where the tower is unknown."""
-    for kind in TEXT_TOWERS:
-        if len(kind.blocks_of(model)):
-            return kind.lengths_of(model, ids)
+    """How many of the ids [batch, context] `encode_text` needs, [batch]: a BERT masks its padding.
+
+    Other text towers are given the whole context, for open_clip's own takes no less.
+    """
+    if len(BertText.blocks_of(model)):
+        return BertText.lengths_of(model, ids)
     return torch.full((len(ids),), ids.shape[1])
 
 

@@ -26,7 +26,7 @@ def mixed_precision(precision: Precision, device: str) -> Iterator[None]:
 def bfloat16_products(precision: Precision, device: str) -> AbstractContextManager[object]:
     """Where bfloat16 is asked for on a CPU without its arithmetic, multiply in float32 and round.
 
-    The result is the same but for the order of sums; PyTorch's own way takes a hundred times as
+    The result is the same but for the order of sums; PyTorch's own way takes many times as
     long there. A backward pass outside `mixed_precision` needs it, too.
     """
     on_cpu = torch.device(device).type == "cpu"

@@ -1,15 +1,16 @@
 """Features are what the plain model computes, each kept until something it depends on changes."""
 
+from types import SimpleNamespace
 from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
+from open_clip.model import CLIP, CustomTextCLIP
 from PIL import Image
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.models import features as features_module
-from cxr_mtl.models import last_layer
 from cxr_mtl.models.features import BATCH, FrozenPrefix, compute_features, embed, embed_texts
 from cxr_mtl.models.last_layer import LastLayer, freeze
 from cxr_mtl.training.trainer import embed_rows
@@ -116,12 +117,7 @@ def test_too_little_memory_is_said_before_the_work(
     assert computed == {"images": [1], "texts": [1]}
 
 
-@pytest.mark.parametrize("known", [True, False])
-def test_texts_are_embedded_in_their_order_as_if_padded_to_the_context(
-    backbone, monkeypatch, known
-):
-    if not known:
-        monkeypatch.setattr(last_layer, "TEXT_TOWERS", ())
+def test_texts_are_embedded_in_their_order_as_if_padded_to_the_context(backbone, monkeypatch):
     texts = [f"lungs {'clear ' * (number * 37 % 40)}" for number in range(2 * BATCH + 3)]
     ids = backbone.tokenize(texts)
     shown = []
@@ -130,7 +126,22 @@ def test_texts_are_embedded_in_their_order_as_if_padded_to_the_context(
         expected = whole(ids).numpy()
     monkeypatch.setattr(backbone.model, "encode_text", lambda i: (shown.append(i), whole(i))[1])
     assert embed_texts(backbone, texts) == pytest.approx(expected, abs=1e-5)
-    assert (sum(i.numel() for i in shown) < ids.numel() / 2) == known
+    assert sum(i.numel() for i in shown) < ids.numel() / 2
+
+
+@pytest.mark.parametrize("kind", [CLIP, CustomTextCLIP])
+def test_texts_of_clips_own_tower_are_given_the_whole_context(kind):
+    torch.manual_seed(0)
+    vision = {"image_size": 32, "layers": 1, "width": 64, "patch_size": 16}
+    text = {"context_length": 20, "vocab_size": 99, "width": 64, "heads": 2, "layers": 2}
+    model = kind(embed_dim=16, vision_cfg=vision, text_cfg=text).eval()
+    ids = torch.zeros(3, 20, dtype=torch.int64)
+    for row, length in enumerate((4, 7, 5)):
+        ids[row, :length] = torch.arange(98 - length + 1, 99)  # the last is the end of the text
+    backbone = SimpleNamespace(model=model, tokenize=lambda texts: ids[[int(t) for t in texts]])
+    with torch.inference_mode():
+        expected = model.encode_text(ids).numpy()
+    assert embed_texts(backbone, ["0", "1", "2"]) == pytest.approx(expected, abs=1e-6)
 
 
 def test_dicom_gives_the_features_and_embeddings_of_its_png(backbone, studies, as_dicom, tmp_path):
