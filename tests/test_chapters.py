@@ -183,8 +183,8 @@ def test_a_profile_plans_every_chapter_and_writes_nothing(path, tmp_path, monkey
     assert not planned.run.path.exists()
 
 
-def test_the_two_editions_are_there():
-    assert {path.stem for path in PROFILES} == {"demo", "paper"}
+def test_the_editions_are_there():
+    assert {path.stem for path in PROFILES} == {"demo", "pairs", "paper"}
 
 
 def test_the_paper_profile_is_the_papers_run(declared):
