@@ -17,7 +17,13 @@ from cxr_mtl.base.files import content_key, read_json_as, write_beside, write_js
 from cxr_mtl.base.fingerprints import library_sources
 from cxr_mtl.base.processes import Workers
 from cxr_mtl.models.backbones import Backbone
-from cxr_mtl.models.features import Features, Precision, compute_features
+from cxr_mtl.models.features import (
+    Features,
+    Precision,
+    compute_features,
+    without_last_block,
+)
+from cxr_mtl.models.known_reports import KnownReports
 from cxr_mtl.models.last_layer import LastLayer, trainable_names
 from cxr_mtl.retrieval.embeddings import read_pair, write_pair
 from cxr_mtl.training.trainer import TrainingConfig, embed_rows, train
@@ -185,15 +191,31 @@ def _materials(
     precision: Precision,
     device: str,
 ) -> dict[tuple[int, DataChoice | None], _Material]:
+    """Equal reports, and what of one block's features is those of none, are computed once."""
     starts: dict[int, LastLayer] = {}
-    materials = {}
-    for blocks, choice in dict.fromkeys((v.unfrozen_blocks, v.data_choice) for v in variants):
+    materials: dict[tuple[int, DataChoice | None], _Material] = {}
+    needed = dict.fromkeys((v.unfrozen_blocks, v.data_choice) for v in variants)
+    for blocks, choice in sorted(needed, key=lambda pair: (pair[1] is not None, -pair[0])):
         if blocks not in starts:
             starts[blocks] = _start(backbone.model, blocks)
         chosen = studies if choice is None else with_data_choice(studies, choice)
+        same_depth, one_block = (materials.get((depth, None)) for depth in (blocks, 1))
+        if blocks == 0 and choice is None and one_block:
+            features = without_last_block(one_block.features, one_block.start, cache)
+        else:
+            features = compute_features(
+                backbone,
+                chosen,
+                blocks,
+                cache,
+                precision=precision,
+                device=device,
+                known=same_depth
+                and KnownReports.of(list(studies["text"]), same_depth.features.texts),
+            )
         materials[blocks, choice] = _Material(
             starts[blocks],
-            compute_features(backbone, chosen, blocks, cache, precision=precision, device=device),
+            features,
             torch.tensor(chosen["label"].to_numpy()),
             *(
                 torch.from_numpy(np.flatnonzero(chosen["split"] == part))

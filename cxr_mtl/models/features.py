@@ -20,6 +20,7 @@ from cxr_mtl.base.progress import print_progress
 from cxr_mtl.base.resources import keep_freed_memory
 from cxr_mtl.data.images import read_image
 from cxr_mtl.models.backbones import Backbone
+from cxr_mtl.models.known_reports import KnownReports, each_report_once
 from cxr_mtl.models.last_layer import LastLayer, text_lengths, tower_kinds
 from cxr_mtl.models.mixed_precision import mixed_precision
 from cxr_mtl.models.token_store import TokenStore, fill_store
@@ -57,8 +58,11 @@ def compute_features(
     *,
     precision: Precision = "float32",
     device: str = "cpu",
+    known: KnownReports | None = None,
 ) -> Features:
     """Run the frozen blocks once over `studies`, or reuse what an earlier run left in `cache`.
+
+    Of equal reports that are computed together one is run, and of those that are `known` none.
 
     Images and reports are kept apart under keys made of the backbone's key, their content, the
     number of unfrozen blocks, the precision (of computing and keeping) and the versions of the
@@ -81,11 +85,14 @@ def compute_features(
         _check_unchanged(studies.iloc[rows.numpy()])
         return prefix.images(load_images(backbone, [images[row] for row in rows]))
 
-    def text_tokens(rows: Tensor) -> tuple[Tensor, Tensor]:
+    def run_reports(rows: Tensor) -> tuple[Tensor, Tensor]:
         return prefix.texts(ids[rows], lengths[rows])
 
+    def text_tokens(rows: Tensor) -> tuple[Tensor, Tensor]:
+        return each_report_once([texts[row] for row in rows], rows, run_reports, known)
+
     blank = torch.zeros(1, 3, *_image_size(backbone.model))
-    image_shape, text_shape = prefix.images(blank)[0].shape, text_tokens(torch.arange(1))[0].shape
+    image_shape, text_shape = prefix.images(blank)[0].shape, run_reports(torch.arange(1))[0].shape
     if device == "cpu":
         _check_memory(max(image_shape[1], int(lengths.max())) * image_shape[2])
     image_lengths = torch.full((len(studies),), image_shape[1])
@@ -108,6 +115,37 @@ def compute_features(
         )
     )
     return Features(*stores, key=content_key(image_key, text_key))
+
+
+def without_last_block(features: Features, end: LastLayer, cache: Path) -> Features:
+    """The features of no unfrozen block, of those of one: what leaves the block `end` as it is.
+
+    They differ from those that `compute_features` gives by what keeping tokens rounds away.
+
+    Raises:
+        InputError: as `fill_store`.
+    """
+    end = end.independent_copy().eval()
+    stores = [
+        fill_store(
+            cache / "features" / content_key("what leaves the last block", what, features.key),
+            torch.ones(len(features), dtype=torch.int64),
+            store.query.shape[1],
+            store.tokens.dtype,
+            lambda rows, tower=tower, store=store: _query_alone(tower.leaving(store.batch(rows))),
+            about={"what": what, "unfrozen_blocks": 0},
+            progress=print_progress(what),
+        )
+        for what, store, tower in (
+            ("images", features.images, end.image),
+            ("reports", features.texts, end.text),
+        )
+    ]
+    return Features(*stores, key=content_key("what leaves the last block", features.key))
+
+
+def _query_alone(query: Tensor) -> tuple[Tensor, Tensor]:
+    return query[:, None], query
 
 
 class FrozenPrefix:

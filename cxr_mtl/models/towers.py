@@ -95,9 +95,13 @@ class Tower(nn.Module, ABC):
 
     def forward(self, kept: Tokens) -> Tensor:
         """Embeddings [batch, dim], not L2-normalised, of what `tokens_to_keep` kept."""
+        return self.project(self.leaving(kept))
+
+    def leaving(self, kept: Tokens) -> Tensor:
+        """What leaves the last block, [batch, width], of what `tokens_to_keep` kept."""
         tokens, lengths, query = kept
         if not len(self.blocks):
-            return self.project(query)
+            return query
         is_token = torch.arange(tokens.shape[1], device=tokens.device) < lengths[:, None]
         if len(self.blocks) > 1:
             tokens = tokens.to(query.dtype)
@@ -105,7 +109,7 @@ class Tower(nn.Module, ABC):
                 tokens = self.run(block, tokens, is_token)
             query = self.query_of(tokens, lengths)
             tokens = self._standardised(tokens)
-        return self.project(self.run_last(self.blocks[-1], tokens, query, is_token))
+        return self.run_last(self.blocks[-1], tokens, query, is_token)
 
     def _standardised(self, tokens: Tensor) -> Tensor:
         norm = self.norm_of(self.blocks[-1])

@@ -13,7 +13,7 @@ from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.fingerprints import library_sources
 from cxr_mtl.base.imports import missing_import
 from cxr_mtl.models.backbones import load_backbone
-from cxr_mtl.models.features import compute_features
+from cxr_mtl.models.features import FrozenPrefix, compute_features
 from cxr_mtl.models.last_layer import LastLayer, freeze, trainable_names
 from cxr_mtl.training.fine_tuned import save_fine_tuned
 from cxr_mtl.training.losses import LossWeights
@@ -91,12 +91,38 @@ def test_each_variant_is_the_training_of_its_own_layers_values_and_data(
     outcomes = run(variants)
     assert [outcome.variant for outcome in outcomes] == variants
     for outcome in outcomes:
-        images, texts, mrr = by_hand(outcome.variant, untrained_folder, table, tmp_path / "cache")
-        np.testing.assert_array_equal(outcome.images, images)
-        np.testing.assert_array_equal(outcome.texts, texts)
+        images, texts, mrr = by_hand(outcome.variant, untrained_folder, table, tmp_path / "alone")
+        np.testing.assert_allclose(outcome.images, images, atol=1e-5)
+        np.testing.assert_allclose(outcome.texts, texts, atol=1e-5)
         assert outcome.images.shape == (len(TEST), 128)
-        assert outcome.validation_mrr == mrr
+        assert outcome.validation_mrr == pytest.approx(mrr)
         assert outcome.seconds > 0
+
+
+def test_a_choice_of_text_and_a_depth_of_none_run_only_what_is_not_known(
+    run, table, tmp_path, monkeypatch
+):
+    ran = {"images": 0, "texts": 0}
+    for name in ran:
+        plain = getattr(FrozenPrefix, name)
+
+        def counted(self, inputs, *more, name=name, plain=plain):
+            ran[name] += len(inputs)
+            return plain(self, inputs, *more)
+
+        monkeypatch.setattr(FrozenPrefix, name, counted)
+    table.loc[5:9, "findings"] = ""  # these reports stay as they are
+    table.loc[5:9, "impression"] = table.loc[5:9, "text"]
+    run([CLIP])
+    reports = set(table["text"])
+    shape_probe = 1
+    assert ran == {"images": len(table) + shape_probe, "texts": len(reports) + shape_probe}
+    ran.update(images=0, texts=0)
+    run([CLIP, PROJECTIONS, FINDINGS])
+    others = set(with_data_choice(table, "findings only")["text"]) - reports
+    assert 0 < len(others) < len(reports) - 4
+    assert ran["images"] <= 2 * shape_probe
+    assert ran["texts"] <= len(others) + 2 * shape_probe
 
 
 def test_the_backbone_stays_as_it_was(run, backbone):

@@ -11,7 +11,14 @@ from PIL import Image
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.models import features as features_module
-from cxr_mtl.models.features import BATCH, FrozenPrefix, compute_features, embed, embed_texts
+from cxr_mtl.models.features import (
+    BATCH,
+    FrozenPrefix,
+    compute_features,
+    embed,
+    embed_texts,
+    without_last_block,
+)
 from cxr_mtl.models.last_layer import LastLayer, freeze
 from cxr_mtl.training.trainer import embed_rows
 
@@ -90,6 +97,18 @@ def test_texts_are_stored_without_padding(backbone, studies, tmp_path):
     tokens, lengths, _ = texts.batch(torch.tensor([3, 1]))
     assert tokens.shape[1] == int(lengths.max())
     assert torch.equal(tokens[1, : lengths[1]], texts.tokens[texts.starts[1] :][: lengths[1]])
+
+
+def test_what_leaves_one_block_is_what_none_unfrozen_keeps(backbone, studies, tmp_path):
+    one = compute_features(backbone, studies, 1, tmp_path)
+    none = without_last_block(one, LastLayer(backbone.model, 1), tmp_path)
+    plain = compute_features(backbone, studies, 0, tmp_path)
+    rows = torch.arange(len(studies))
+    for ours, theirs in ((none.images, plain.images), (none.texts, plain.texts)):
+        torch.testing.assert_close(ours.query, theirs.query, atol=1e-5, rtol=1e-5)
+        assert torch.equal(ours.lengths, theirs.lengths)
+        torch.testing.assert_close(ours.batch(rows).tokens[:, 0], ours.query)
+    assert len({one.key, none.key, plain.key}) == 3
 
 
 def test_a_changed_image_is_refused(backbone, studies, tmp_path):
