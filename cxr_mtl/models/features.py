@@ -22,7 +22,7 @@ from cxr_mtl.data.images import read_image
 from cxr_mtl.models.backbones import Backbone
 from cxr_mtl.models.known_reports import KnownReports, each_report_once
 from cxr_mtl.models.last_layer import LastLayer, text_lengths, tower_kinds
-from cxr_mtl.models.mixed_precision import mixed_precision
+from cxr_mtl.models.mixed_precision import mixed_precision, quickest_precision
 from cxr_mtl.models.token_store import TokenStore, fill_store
 from cxr_mtl.models.towers import Tower
 
@@ -149,7 +149,10 @@ def _query_alone(query: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class FrozenPrefix:
-    """Both towers up to their first unfrozen block."""
+    """Both towers up to their first unfrozen block.
+
+    On a CPU without bfloat16 arithmetic they run in float32; what is kept is rounded all the same.
+    """
 
     def __init__(
         self, model: nn.Module, unfrozen_blocks: int, precision: Precision, device: str = "cpu"
@@ -158,7 +161,7 @@ class FrozenPrefix:
         self.kinds = tower_kinds(self.model)
         self.ends = LastLayer(self.model, unfrozen_blocks)
         self.unfrozen_blocks = unfrozen_blocks
-        self.precision = precision
+        self.precision = quickest_precision(precision, device)
         self.device = device
 
     def images(self, images: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,6 +9,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from cxr_mtl.models import mixed_precision
+from cxr_mtl.models.features import FrozenPrefix
 from cxr_mtl.models.mixed_precision import MultipliedInFloat32, bfloat16_products
 
 
@@ -90,3 +91,15 @@ def test_only_a_cpu_without_the_arithmetic_emulates_it(
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
     products = bfloat16_products(precision, device)
     assert isinstance(products, mixed_precision.MultipliedInFloat32) == emulated
+
+
+@pytest.mark.parametrize(("able", "computed"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_the_frozen_part_runs_in_float32_where_bfloat16_is_not_multiplied(
+    monkeypatch, backbone, able, computed
+):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": able})
+    prefix = FrozenPrefix(backbone.model, 1, "bfloat16")
+    with Recorder() as recorder:
+        prefix.images(torch.zeros(1, 3, *backbone.model.visual.image_size))
+    assert computed in recorder.operands
+    assert (recorder.operands == {torch.float32}) != able
