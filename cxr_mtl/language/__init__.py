@@ -13,28 +13,44 @@ from cxr_mtl.language.contrastive import answer_loss
 from cxr_mtl.language.decoders import LanguageModel, load_language_model
 from cxr_mtl.language.encoder_training import (
     AnswerPairs,
-    EncoderConfig,
     answers_found,
-    train_encoder,
+    train_on_answers,
+    train_on_masked_tokens,
 )
 from cxr_mtl.language.encoders import ReportEncoder, embed_texts, encode
-from cxr_mtl.language.split_decoder import check_sees_both_ways, run_blocks, split_decoder
-from cxr_mtl.language.state_cache import report_states, tokenise_texts
+from cxr_mtl.language.low_rank import add_low_rank, merge_low_rank
+from cxr_mtl.language.masked_prediction import mask_id_of, mask_tokens, masked_loss
+from cxr_mtl.language.split_decoder import (
+    check_sees_both_ways,
+    run_blocks,
+    split_decoder,
+    trainable_copy,
+)
+from cxr_mtl.language.state_cache import report_states, token_states, tokenise_texts
+from cxr_mtl.language.training_loop import EncoderConfig
 
 __all__ = [
     "AnswerPairs",
     "EncoderConfig",
     "LanguageModel",
     "ReportEncoder",
+    "add_low_rank",
     "answer_loss",
     "answers_found",
     "check_sees_both_ways",
     "embed_texts",
     "encode",
     "load_language_model",
+    "mask_id_of",
+    "mask_tokens",
+    "masked_loss",
+    "merge_low_rank",
     "report_states",
     "run_blocks",
     "split_decoder",
+    "token_states",
     "tokenise_texts",
-    "train_encoder",
+    "train_on_answers",
+    "train_on_masked_tokens",
+    "trainable_copy",
 ]

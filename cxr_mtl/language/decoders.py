@@ -39,7 +39,8 @@ class LanguageModel:
     """A decoder that reads texts, and the tokenizer that belongs to its weights.
 
     Args:
-        decoder: token embeddings, causal blocks and final norm, in eval mode, float32, on the CPU.
+        decoder: token embeddings, causal blocks and final norm, in eval mode, float32, on the CPU,
+            without gradients.
         head: the linear map from a state to the logits of the next token.
         key: a hash of weights, configuration and tokenizer: equal keys give equal states.
     """
@@ -85,7 +86,7 @@ def load_language_model(source: str) -> LanguageModel:
                 "bring a causal model of Hugging Face's form, with safetensors and its tokenizer, "
                 "or a GGUF file of an architecture that transformers reads"
             ) from error
-    decoder = whole.base_model
+    decoder = whole.requires_grad_(False).base_model
     _check_parts(source, decoder)
     # Once read, the weights are plain float32 ones, and are saved as such.
     for config in (whole.config, decoder.config):

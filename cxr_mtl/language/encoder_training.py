@@ -1,56 +1,24 @@
-"""Contrastive training of a report encoder on cached states, kept and resumed epoch by epoch."""
+"""What upper blocks are trained on: answers to reports, and masked tokens."""
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import BaseModel, Field, ValidationError
-from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.base.files import content_key, write_beside
-from cxr_mtl.base.resources import keep_freed_memory, limited_threads
+from cxr_mtl.base.files import content_key
 from cxr_mtl.language.contrastive import answer_loss
-from cxr_mtl.language.encoders import ReportEncoder, embed_texts, encode
+from cxr_mtl.language.encoders import GROUP, ReportEncoder, embed_texts, encode
+from cxr_mtl.language.masked_prediction import MaskedTexts, masked_loss
+from cxr_mtl.language.split_decoder import run_blocks
+from cxr_mtl.language.training_loop import EncoderConfig, train_epochs
 from cxr_mtl.models.token_store import TokenStore
-from cxr_mtl.models.weights_file import read_tensors
 from cxr_mtl.retrieval.metrics import TIE_TOLERANCE, reciprocal_rank
-from cxr_mtl.training.trainer import learning_rate_factor
-
-EPOCH_COLUMNS = ("epoch", "loss", "validation_mrr")
-
-
-class EncoderConfig(BaseModel, frozen=True, extra="forbid"):
-    """Hyperparameters of the contrastive training.
-
-    Raises:
-        InputError: a value of the wrong type or out of its range.
-    """
-
-    epochs: int = Field(2, ge=1, le=1000)
-    batch_size: int = Field(64, ge=2, le=65_536)
-    learning_rate: float = Field(1e-4, gt=0, le=10)
-    weight_decay: float = Field(0.01, ge=0, le=10)
-    warmup_fraction: float = Field(0.1, ge=0, lt=1)
-    temperature: float = Field(1 / 30, ge=0.001, le=100)
-    threads: int | None = Field(None, ge=1, le=256)
-    seed: int = Field(0, ge=0, lt=2**31)
-
-    def __init__(self, **values: Any) -> None:
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(map(str, first["loc"]))
-            raise InputError(
-                f"training parameter {name} is {first['input']!r}: {first['msg'].lower()}"
-            ) from None
 
 
 @dataclass(frozen=True)
@@ -95,15 +63,7 @@ class AnswerPairs:
         return [part.tolist() for part in parts if part is not None]
 
 
-@dataclass(frozen=True)
-class TrainedEncoder:
-    """A trained encoder, with the mean loss and the validation MRR of each epoch."""
-
-    encoder: ReportEncoder
-    epochs: pd.DataFrame
-
-
-def train_encoder(
+def train_on_answers(
     encoder: ReportEncoder,
     states: TokenStore,
     pairs: AnswerPairs,
@@ -112,54 +72,38 @@ def train_encoder(
     *,
     checkpoint: Path | None = None,
     on_epoch: Callable[[dict[str, float]], None] | None = None,
-) -> TrainedEncoder:
-    """Train `encoder` itself, so that anchors find their positives.
+) -> pd.DataFrame:
+    """Train `encoder` itself, so that anchors find their positives: `answer_loss`.
 
-    Every epoch draws its batches from a seed of its own, so that a training that was killed and
-    started again with the same `checkpoint` path ends with the same weights, bit for bit on a CPU.
-    A checkpoint of other data or parameters is not used.
+    Returns:
+        A row an epoch: the mean loss, and `mrr` of the validation pairs (`answers_found`).
 
     Raises:
-        InputError: a batch larger than the training pairs, or a loss that is not finite; the last
-            good checkpoint then stays.
+        InputError: as `train_epochs`.
     """
-    if config.batch_size > len(pairs):
-        raise InputError(
-            f"batch_size is {config.batch_size} but there are only {len(pairs)} pairs: give a "
-            "smaller batch_size"
+
+    def loss_of(places: Tensor) -> Tensor:
+        batch = pairs.at(places)
+        negatives = None
+        if batch.hard_negatives is not None:
+            there = batch.hard_negatives[batch.hard_negatives >= 0]
+            negatives = encode(encoder, states, there) if len(there) else None
+        anchors, positives = (
+            encode(encoder, states, rows) for rows in (batch.anchors, batch.positives)
         )
-    keep_freed_memory()
-    with limited_threads(config.threads), torch.random.fork_rng():
-        torch.manual_seed(config.seed)
-        run = _Run(encoder, config)
-        key = content_key(
-            config.model_dump(), states.folder.name, pairs.rows(), validation.rows(), run.start_key
-        )
-        if checkpoint is not None and checkpoint.is_file():
-            run.resume(checkpoint, key)
-        steps_per_epoch = math.ceil(len(pairs) / config.batch_size)
-        for epoch in range(len(run.history) + 1, config.epochs + 1):
-            torch.manual_seed(config.seed * 1_000_003 + epoch)
-            encoder.train()
-            losses = []
-            shuffled = torch.randperm(len(pairs)).split(config.batch_size)
-            for number, places in enumerate(shuffled, start=(epoch - 1) * steps_per_epoch + 1):
-                run.set_learning_rate(number, steps_per_epoch * config.epochs)
-                losses.append(run.step(states, pairs.at(places)))
-                if not math.isfinite(losses[-1]):
-                    raise InputError(
-                        f"the loss is {losses[-1]} at step {number} of epoch {epoch}: lower the "
-                        "learning rate or raise the temperature"
-                    )
-            found = answers_found(encoder, states, validation)
-            run.history.append([epoch, float(np.mean(losses)), float(found.mean())])
-            if checkpoint is not None:
-                run.save(checkpoint, key)
-            if on_epoch:
-                on_epoch(dict(zip(EPOCH_COLUMNS, run.history[-1], strict=True)))
-    encoder.eval()
-    epochs = pd.DataFrame(run.history, columns=EPOCH_COLUMNS).astype({"epoch": "int64"})
-    return TrainedEncoder(encoder, epochs)
+        answers = batch.answers.to(anchors.device)
+        return answer_loss(anchors, positives, answers, config.temperature, negatives)
+
+    return train_epochs(
+        encoder,
+        len(pairs),
+        loss_of,
+        config,
+        data_key=content_key("answers", states.folder.name, pairs.rows(), validation.rows()),
+        checkpoint=checkpoint,
+        measure=lambda: {"mrr": float(answers_found(encoder, states, validation).mean())},
+        on_epoch=on_epoch,
+    )
 
 
 def answers_found(encoder: ReportEncoder, states: TokenStore, pairs: AnswerPairs) -> np.ndarray:
@@ -170,73 +114,45 @@ def answers_found(encoder: ReportEncoder, states: TokenStore, pairs: AnswerPairs
     return reciprocal_rank((questions @ answers.T).numpy(), own, TIE_TOLERANCE)
 
 
-class _Run:
-    """What a training changes from step to step, and how it is saved and resumed."""
+def train_on_masked_tokens(
+    upper: PreTrainedModel,
+    head: nn.Module,
+    states: TokenStore,
+    masked: MaskedTexts,
+    config: EncoderConfig,
+    *,
+    checkpoint: Path | None = None,
+    on_epoch: Callable[[dict[str, float]], None] | None = None,
+) -> pd.DataFrame:
+    """Train the blocks `upper` themselves to predict masked tokens: `masked_loss`.
 
-    def __init__(self, encoder: ReportEncoder, config: EncoderConfig) -> None:
-        self.encoder = encoder
-        self.config = config
-        self.trained = {n: p for n, p in encoder.named_parameters() if p.requires_grad}
-        self.start_key = content_key(
-            *(
-                (name, float(tensor.detach().double().sum()))
-                for name, tensor in self.trained.items()
+    `states` are those of `masked.ids` (`token_states`); the `head` stays as it is.
+
+    Raises:
+        InputError: as `train_epochs`.
+    """
+    device = next(upper.parameters()).device
+
+    def loss_of(places: Tensor) -> Tensor:
+        total, count = torch.zeros((), device=device), 0
+        for group in places[states.lengths[places].argsort()].split(GROUP):
+            tokens, lengths, _ = states.batch(group).to(str(device))
+            is_token = torch.arange(tokens.shape[1], device=device) < lengths[:, None]
+            found, targets = (
+                [part[row] for row in group.tolist()] for part in (masked.places, masked.targets)
             )
-        )
-        self.optimiser = torch.optim.AdamW(
-            self.trained.values(),
-            lr=config.learning_rate,
-            weight_decay=config.weight_decay,
-            fused=True,
-        )
-        self.history: list[list[float]] = []
+            size = sum(map(len, found))
+            states_above = run_blocks(upper, tokens.float(), is_token)
+            total = total + size * masked_loss(states_above, found, targets, head)
+            count += size
+        return total / count
 
-    def set_learning_rate(self, step: int, steps: int) -> None:
-        factor = learning_rate_factor(step, steps, self.config.warmup_fraction)
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.config.learning_rate * factor
-
-    def step(self, states: TokenStore, batch: AnswerPairs) -> float:
-        negatives = None
-        if batch.hard_negatives is not None:
-            there = batch.hard_negatives[batch.hard_negatives >= 0]
-            negatives = encode(self.encoder, states, there) if len(there) else None
-        loss = answer_loss(
-            encode(self.encoder, states, batch.anchors),
-            encode(self.encoder, states, batch.positives),
-            batch.answers.to(next(self.encoder.parameters()).device),
-            self.config.temperature,
-            negatives,
-        )
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        if torch.isfinite(loss):
-            self.optimiser.step()
-        return float(loss.detach())
-
-    def _tensors(self) -> Iterator[tuple[str, Tensor]]:
-        for name, parameter in self.trained.items():
-            yield f"weights/{name}", parameter.detach()
-            for part, tensor in self.optimiser.state[parameter].items():
-                yield f"optimiser/{part}/{name}", tensor
-
-    def save(self, path: Path, key: str) -> None:
-        tensors = {name: tensor.contiguous() for name, tensor in self._tensors()}
-        tensors["history"] = torch.tensor(self.history, dtype=torch.float64)
-        with write_beside(path) as beside:
-            save_file(tensors, beside, metadata={"key": key})
-
-    def resume(self, path: Path, key: str) -> None:
-        found, saved = read_tensors(path, "delete it and run again, which trains from the start")
-        if found.get("key") != key:
-            return
-        self.history = saved.pop("history").tolist()
-        for name, tensor in saved.items():
-            kind, _, rest = name.partition("/")
-            if kind == "weights":
-                with torch.no_grad():
-                    self.trained[rest].copy_(tensor)
-            else:
-                part, _, parameter = rest.partition("/")
-                state = self.optimiser.state[self.trained[parameter]]
-                state[part] = tensor if part == "step" else tensor.to(self.trained[parameter])
+    return train_epochs(
+        upper,
+        len(masked),
+        loss_of,
+        config,
+        data_key=content_key("masked tokens", states.folder.name, masked.places),
+        checkpoint=checkpoint,
+        on_epoch=on_epoch,
+    )

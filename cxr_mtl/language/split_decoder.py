@@ -20,7 +20,7 @@ def split_decoder(
     """The first `lower` blocks, causal and without a norm, and the `upper` blocks after them.
 
     The upper part ends with the decoder's norm; blocks after it are left out. Both hold the
-    decoder's own modules: take a deep copy of what is trained. With `causal`, and no block left
+    decoder's own modules: take a `trainable_copy` of what is trained. With `causal`, and no block left
     out, the one after the other is the decoder itself.
 
     Raises:
@@ -39,6 +39,11 @@ def split_decoder(
     if not causal:
         check_sees_both_ways(above)
     return below, above
+
+
+def trainable_copy(part: PreTrainedModel) -> PreTrainedModel:
+    """A copy of a part whose weights may be trained; the decoder keeps its own."""
+    return copy.deepcopy(part).requires_grad_(True)
 
 
 def run_blocks(part: PreTrainedModel, states: Tensor, is_token: Tensor) -> Tensor:

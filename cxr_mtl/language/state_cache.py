@@ -55,21 +55,37 @@ def report_states(
 ) -> TokenStore:
     """The states that leave the causal `lower_blocks` of `model`, one sequence a text, in order.
 
-    Equal texts of a batch are run once. The store is kept in `cache` under a key of the model, the
-    texts, the blocks, the context, the precision and the libraries' versions; interrupted work goes
-    on where it stopped. Its `query` is the state of the last token.
+    Raises:
+        InputError: a text without any token, or as `token_states`.
+    """
+    ids, _ = tokenise_texts(model, texts, context)
+    return token_states(model, ids, lower_blocks, cache, precision=precision, device=device)
+
+
+def token_states(
+    model: LanguageModel,
+    ids: Sequence[Sequence[int]],
+    lower_blocks: int,
+    cache: Path,
+    *,
+    precision: Precision = "bfloat16",
+    device: str = "cpu",
+) -> TokenStore:
+    """The same of token ids.
+
+    Equal sequences of a batch are run once. The store is kept in `cache` under a key of the model,
+    the ids, the blocks, the precision and the libraries' versions; interrupted work goes on where
+    it stopped. Its `query` is the state of the last token.
 
     Raises:
-        InputError: a text without any token, or as `split_decoder` and `fill_store`.
+        InputError: as `split_decoder` and `fill_store`.
     """
     keep_freed_memory()
-    ids, _ = tokenise_texts(model, texts, context)
     lengths = torch.tensor([len(row) for row in ids])
     lower = split_decoder(model.decoder, lower_blocks, 1)[0].to(device)
     versions = {name: version(name) for name in LIBRARIES}
-    key = content_key(
-        "report states", model.key, lower_blocks, context, precision, versions, list(texts)
-    )
+    setting = (model.key, lower_blocks, precision, versions)
+    key = content_key("token states", *setting, [list(row) for row in ids])
 
     def run(rows: Tensor) -> tuple[Tensor, Tensor]:
         padded = torch.nn.utils.rnn.pad_sequence(
@@ -88,7 +104,7 @@ def report_states(
         lengths,
         model.width,
         getattr(torch, precision),
-        lambda rows: each_report_once([texts[row] for row in rows], rows, run),
+        lambda rows: each_report_once([tuple(ids[row]) for row in rows], rows, run),
         batch_size=BATCH,
         about={"what": "reports", "language_model": model.source, "lower_blocks": lower_blocks},
         progress=print_progress("reports"),

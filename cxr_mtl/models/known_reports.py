@@ -1,6 +1,6 @@
 """Tokens of reports of which some are equal, to each other or to reports computed before."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +13,7 @@ from cxr_mtl.models.token_store import TokenStore
 class KnownReports:
     """Reports whose tokens lie in a store of the same backbone, precision and unfrozen blocks."""
 
-    rows: Mapping[str, int]
+    rows: Mapping[Hashable, int]
     store: TokenStore
 
     @classmethod
@@ -23,7 +23,7 @@ class KnownReports:
 
 
 def each_report_once(
-    texts: Sequence[str],
+    texts: Sequence[Hashable],
     rows: Tensor,
     run: Callable[[Tensor], tuple[Tensor, Tensor]],
     known: KnownReports | None = None,

@@ -10,13 +10,15 @@ from small_language_model import TEXTS
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.language.encoder_training import (
     AnswerPairs,
-    EncoderConfig,
     answers_found,
-    train_encoder,
+    train_on_answers,
+    train_on_masked_tokens,
 )
 from cxr_mtl.language.encoders import ReportEncoder, embed_texts, encode
-from cxr_mtl.language.split_decoder import run_blocks, split_decoder
-from cxr_mtl.language.state_cache import report_states
+from cxr_mtl.language.masked_prediction import mask_tokens
+from cxr_mtl.language.split_decoder import run_blocks, split_decoder, trainable_copy
+from cxr_mtl.language.state_cache import report_states, token_states, tokenise_texts
+from cxr_mtl.language.training_loop import EncoderConfig
 
 PAIRS = AnswerPairs(
     torch.tensor([0, 1, 3, 4]), torch.tensor([2, 7, 5, 6]), torch.tensor([0, 1, 2, 3])
@@ -31,7 +33,7 @@ def states(language_model, tmp_path):
 
 @pytest.fixture
 def encoder(language_model):
-    return ReportEncoder(copy.deepcopy(split_decoder(language_model.decoder, 2, 2)[1]))
+    return ReportEncoder(trainable_copy(split_decoder(language_model.decoder, 2, 2)[1]))
 
 
 @pytest.mark.parametrize("pooling", ["mean", "last", "latent"])
@@ -54,45 +56,67 @@ def test_grouped_embeddings_are_those_of_each_text_alone(
 def test_training_lowers_the_loss_and_finds_the_answers(encoder, states):
     before = answers_found(encoder, states, PAIRS).mean()
     config = EncoderConfig(epochs=30, batch_size=4, learning_rate=1e-3)
-    trained = train_encoder(encoder, states, PAIRS, PAIRS, config)
-    assert trained.epochs["loss"].iloc[-1] < trained.epochs["loss"].iloc[0] / 4
-    assert trained.epochs["validation_mrr"].iloc[-1] == 1 > before
+    epochs = train_on_answers(encoder, states, PAIRS, PAIRS, config)
+    assert epochs["loss"].iloc[-1] < epochs["loss"].iloc[0] / 4
+    assert epochs["mrr"].iloc[-1] == 1 > before
 
 
-def test_a_killed_training_ends_with_the_same_weights(encoder, states, tmp_path):
-    whole = train_encoder(copy.deepcopy(encoder), states, PAIRS, PAIRS, CONFIG)
+class Killed(Exception):
+    pass
 
-    class Killed(Exception):
-        pass
 
-    def kill(epoch):
-        if epoch["epoch"] == 2:
-            raise Killed
+def kill(epoch):
+    if epoch["epoch"] == 2:
+        raise Killed
 
+
+@pytest.mark.parametrize("kind", ["answers", "masked tokens"])
+def test_a_killed_training_ends_with_the_same_weights(
+    encoder, states, language_model, tmp_path, kind
+):
+    masked = mask_tokens(tokenise_texts(language_model, TEXTS)[0], 1, 0.3, seed=0)
+    masked_states = token_states(language_model, masked.ids, 2, tmp_path, precision="float32")
+
+    def train(**options):
+        trained = copy.deepcopy(encoder)
+        if kind == "answers":
+            return trained, train_on_answers(trained, states, PAIRS, PAIRS, CONFIG, **options)
+        head = language_model.head
+        arguments = (trained.upper, head, masked_states, masked, CONFIG)
+        return trained, train_on_masked_tokens(*arguments, **options)
+
+    whole, epochs = train()
     path = tmp_path / "checkpoint.safetensors"
     with pytest.raises(Killed):
-        train_encoder(
-            copy.deepcopy(encoder), states, PAIRS, PAIRS, CONFIG, checkpoint=path, on_epoch=kill
-        )
+        train(checkpoint=path, on_epoch=kill)
     seen = []
-    resumed = train_encoder(
-        copy.deepcopy(encoder), states, PAIRS, PAIRS, CONFIG, checkpoint=path, on_epoch=seen.append
-    )
+    resumed, again = train(checkpoint=path, on_epoch=seen.append)
     assert [epoch["epoch"] for epoch in seen] == [3]
-    assert whole.epochs.equals(resumed.epochs)
-    for a, b in zip(whole.encoder.parameters(), resumed.encoder.parameters(), strict=True):
+    assert epochs.equals(again)
+    for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_masked_training_lowers_its_loss_and_leaves_the_head(language_model, tmp_path):
+    masked = mask_tokens(tokenise_texts(language_model, TEXTS)[0], 1, 0.3, seed=0)
+    states = token_states(language_model, masked.ids, 2, tmp_path, precision="float32")
+    upper = trainable_copy(split_decoder(language_model.decoder, 2, 2)[1])
+    head = language_model.head.weight.detach().clone()
+    config = EncoderConfig(epochs=20, batch_size=4, learning_rate=1e-3)
+    epochs = train_on_masked_tokens(upper, language_model.head, states, masked, config)
+    assert epochs["loss"].iloc[-1] < epochs["loss"].iloc[0] / 2
+    assert torch.equal(language_model.head.weight, head)
 
 
 def test_a_checkpoint_of_other_data_or_parameters_is_not_used(encoder, states, tmp_path):
     path = tmp_path / "checkpoint.safetensors"
-    train_encoder(copy.deepcopy(encoder), states, PAIRS, PAIRS, CONFIG, checkpoint=path)
+    train_on_answers(copy.deepcopy(encoder), states, PAIRS, PAIRS, CONFIG, checkpoint=path)
     for pairs, config in (
         (PAIRS.at(torch.tensor([0, 1])), CONFIG),
         (PAIRS, CONFIG.model_copy(update={"seed": 1})),
     ):
         seen = []
-        train_encoder(
+        train_on_answers(
             copy.deepcopy(encoder),
             states,
             pairs,
@@ -113,7 +137,8 @@ def test_hard_negatives_are_pushed_away(encoder, states):
         anchors = embed_texts(encoder, states, pairs.anchors[there])
         return (anchors * embed_texts(encoder, states, negatives[there])).sum(1).mean()
 
-    trained = train_encoder(copy.deepcopy(encoder), states, pairs, PAIRS, CONFIG).encoder
+    trained = copy.deepcopy(encoder)
+    train_on_answers(trained, states, pairs, PAIRS, CONFIG)
     assert nearness(trained) < nearness(encoder)
 
 
@@ -131,8 +156,8 @@ def test_an_answer_that_several_pairs_share_is_one_candidate(encoder, states):
 
 
 def test_what_cannot_be_trained_is_refused(encoder, states):
-    with pytest.raises(InputError, match="batch_size is 5 but there are only 4 pairs"):
-        train_encoder(encoder, states, PAIRS, PAIRS, EncoderConfig(batch_size=5))
+    with pytest.raises(InputError, match="batch_size is 5 but there are only 4 items"):
+        train_on_answers(encoder, states, PAIRS, PAIRS, EncoderConfig(batch_size=5))
     with pytest.raises(InputError, match="text 1 is its own positive"):
         AnswerPairs(torch.tensor([0, 1]), torch.tensor([2, 1]), torch.tensor([0, 1]))
     with pytest.raises(InputError, match="2 anchors, 1 positives"):

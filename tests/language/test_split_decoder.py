@@ -1,14 +1,17 @@
 """Two parts of a decoder are the whole, and upper blocks see both ways or are refused."""
 
-import copy
-
 import pytest
 import torch
 from transformers.masking_utils import create_causal_mask
 from transformers.models.llama import modeling_llama
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.language.split_decoder import check_sees_both_ways, run_blocks, split_decoder
+from cxr_mtl.language.split_decoder import (
+    check_sees_both_ways,
+    run_blocks,
+    split_decoder,
+    trainable_copy,
+)
 
 IS_TOKEN = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]).bool()
 IDS = torch.tensor([[2, 3, 4, 5, 6], [7, 8, 9, 0, 0]])
@@ -93,7 +96,7 @@ def test_blocks_that_are_not_there_are_refused(language_model, lower, upper):
 
 
 def test_training_a_copy_leaves_the_decoder_as_it_was(language_model):
-    above = copy.deepcopy(split_decoder(language_model.decoder, 2, 2)[1])
+    above = trainable_copy(split_decoder(language_model.decoder, 2, 2)[1])
     with torch.no_grad():
         for parameter in above.parameters():
             parameter.add_(1)
