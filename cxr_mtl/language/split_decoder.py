@@ -20,8 +20,8 @@ def split_decoder(
     """The first `lower` blocks, causal and without a norm, and the `upper` blocks after them.
 
     The upper part ends with the decoder's norm; blocks after it are left out. Both hold the
-    decoder's own modules: take a `trainable_copy` of what is trained. With `causal`, and no block left
-    out, the one after the other is the decoder itself.
+    decoder's own modules: take a `trainable_copy` of what is trained. With `causal`, and no block
+    left out, the one after the other is the decoder itself.
 
     Raises:
         InputError: more blocks than the decoder has, no upper block, or a version of transformers
