@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.files import content_key
 from cxr_mtl.language.contrastive import answer_loss
-from cxr_mtl.language.encoders import GROUP, ReportEncoder, embed_texts, encode
+from cxr_mtl.language.encoders import GROUP, Texts, embed_texts, encode
 from cxr_mtl.language.masked_prediction import MaskedTexts, masked_loss
 from cxr_mtl.language.split_decoder import run_blocks
 from cxr_mtl.language.training_loop import EncoderConfig, train_epochs
@@ -64,8 +64,8 @@ class AnswerPairs:
 
 
 def train_on_answers(
-    encoder: ReportEncoder,
-    states: TokenStore,
+    encoder: nn.Module,
+    texts: Texts,
     pairs: AnswerPairs,
     validation: AnswerPairs,
     config: EncoderConfig,
@@ -87,9 +87,9 @@ def train_on_answers(
         negatives = None
         if batch.hard_negatives is not None:
             there = batch.hard_negatives[batch.hard_negatives >= 0]
-            negatives = encode(encoder, states, there) if len(there) else None
+            negatives = encode(encoder, texts, there) if len(there) else None
         anchors, positives = (
-            encode(encoder, states, rows) for rows in (batch.anchors, batch.positives)
+            encode(encoder, texts, rows) for rows in (batch.anchors, batch.positives)
         )
         answers = batch.answers.to(anchors.device)
         return answer_loss(anchors, positives, answers, config.temperature, negatives)
@@ -99,18 +99,18 @@ def train_on_answers(
         len(pairs),
         loss_of,
         config,
-        data_key=content_key("answers", states.folder.name, pairs.rows(), validation.rows()),
+        data_key=content_key("answers", texts.key, pairs.rows(), validation.rows()),
         checkpoint=checkpoint,
-        measure=lambda: {"mrr": float(answers_found(encoder, states, validation).mean())},
+        measure=lambda: {"mrr": float(answers_found(encoder, texts, validation).mean())},
         on_epoch=on_epoch,
     )
 
 
-def answers_found(encoder: ReportEncoder, states: TokenStore, pairs: AnswerPairs) -> np.ndarray:
+def answers_found(encoder: nn.Module, texts: Texts, pairs: AnswerPairs) -> np.ndarray:
     """Reciprocal rank of each anchor's answer among the distinct answers of `pairs`, [pairs]."""
     _, first, own = np.unique(pairs.answers.numpy(), return_index=True, return_inverse=True)
-    questions = embed_texts(encoder, states, pairs.anchors)
-    answers = embed_texts(encoder, states, pairs.positives[torch.from_numpy(first)])
+    questions = embed_texts(encoder, texts, pairs.anchors)
+    answers = embed_texts(encoder, texts, pairs.positives[torch.from_numpy(first)])
     return reciprocal_rank((questions @ answers.T).numpy(), own, TIE_TOLERANCE)
 
 
@@ -152,7 +152,7 @@ def train_on_masked_tokens(
         len(masked),
         loss_of,
         config,
-        data_key=content_key("masked tokens", states.folder.name, masked.places),
+        data_key=content_key("masked tokens", states.key, masked.places),
         checkpoint=checkpoint,
         on_epoch=on_epoch,
     )

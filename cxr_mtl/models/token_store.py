@@ -87,6 +87,11 @@ class TokenStore:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    @property
+    def key(self) -> str:
+        """The name of its folder, by which a cache tells what it holds."""
+        return self.folder.name
+
     def __reduce__(self) -> tuple[Callable[[Path], "TokenStore"], tuple[Path]]:
         return TokenStore.open, (self.folder,)
 
