@@ -18,36 +18,55 @@ from cxr_mtl.language.encoder_training import (
     train_on_masked_tokens,
 )
 from cxr_mtl.language.encoders import ReportEncoder, embed_texts, encode
+from cxr_mtl.language.lexical import bm25_scores, tfidf_scores
 from cxr_mtl.language.low_rank import add_low_rank, merge_low_rank
 from cxr_mtl.language.masked_prediction import mask_id_of, mask_tokens, masked_loss
+from cxr_mtl.language.report_pairs import paired_reports, summary_pairs
+from cxr_mtl.language.sentence_encoder import load_minilm
 from cxr_mtl.language.split_decoder import (
     check_sees_both_ways,
     run_blocks,
     split_decoder,
     trainable_copy,
 )
-from cxr_mtl.language.state_cache import report_states, token_states, tokenise_texts
+from cxr_mtl.language.state_cache import (
+    report_states,
+    said_twice,
+    token_states,
+    tokenise_texts,
+)
+from cxr_mtl.language.tasks import AnswerSearch, Choice, cosine_scores, task_records
 from cxr_mtl.language.training_loop import EncoderConfig
 
 __all__ = [
     "AnswerPairs",
+    "AnswerSearch",
+    "Choice",
     "EncoderConfig",
     "LanguageModel",
     "ReportEncoder",
     "add_low_rank",
     "answer_loss",
     "answers_found",
+    "bm25_scores",
     "check_sees_both_ways",
+    "cosine_scores",
     "embed_texts",
     "encode",
     "load_language_model",
+    "load_minilm",
     "mask_id_of",
     "mask_tokens",
     "masked_loss",
     "merge_low_rank",
+    "paired_reports",
     "report_states",
     "run_blocks",
+    "said_twice",
     "split_decoder",
+    "summary_pairs",
+    "task_records",
+    "tfidf_scores",
     "token_states",
     "tokenise_texts",
     "train_on_answers",

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-Pooling = Literal["mean", "last", "latent"]
+Pooling = Literal["mean", "last", "echo", "latent"]
 
 
 def mean_of_tokens(states: Tensor, is_token: Tensor) -> Tensor:
@@ -19,6 +19,18 @@ def last_token(states: Tensor, is_token: Tensor) -> Tensor:
     """The state of a text's last token: [batch, n, width] -> [batch, width]."""
     last = is_token.sum(1) - 1
     return states[torch.arange(len(states), device=states.device), last]
+
+
+def mean_of_echo(states: Tensor, is_token: Tensor) -> Tensor:
+    """The mean of the second half of the states, of texts that are said twice (`said_twice`).
+
+    Springer et al., "Repetition improves language model embeddings", 2024: even a causal model
+    has read the whole text when it reads it again.
+
+    Shapes: [batch, n, width], of which an even number are tokens -> [batch, width].
+    """
+    place = torch.arange(is_token.shape[1], device=is_token.device)
+    return mean_of_tokens(states, is_token & (place >= is_token.sum(1, keepdim=True) // 2))
 
 
 class LatentAttention(nn.Module):
@@ -48,5 +60,5 @@ class LatentAttention(nn.Module):
         return mean_of_tokens(attended + self.mlp(attended), is_token)
 
 
-POOLINGS = {"mean": mean_of_tokens, "last": last_token}
+POOLINGS = {"mean": mean_of_tokens, "last": last_token, "echo": mean_of_echo}
 """The poolings without weights."""

@@ -43,6 +43,11 @@ def tokenise_texts(
     return [row[:context] for row in ids], cut
 
 
+def said_twice(ids: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Each text followed by itself, for the pooling `echo`."""
+    return [[*row, *row] for row in ids]
+
+
 def report_states(
     model: LanguageModel,
     texts: Sequence[str],

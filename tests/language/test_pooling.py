@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from cxr_mtl.language.pooling import LatentAttention, last_token, mean_of_tokens
+from cxr_mtl.language.pooling import LatentAttention, last_token, mean_of_echo, mean_of_tokens
 
 IS_TOKEN = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]]).bool()
 STATES = torch.randn(2, 4, 8, generator=torch.Generator().manual_seed(0))
@@ -24,13 +24,14 @@ def latent_by_loops(pooling, tokens):
     return torch.stack(out).mean(0)
 
 
-@pytest.mark.parametrize("name", ["mean", "last", "latent"])
+@pytest.mark.parametrize("name", ["mean", "last", "echo", "latent"])
 def test_a_pooling_is_its_definition_and_padding_moves_nothing(name):
     torch.manual_seed(0)
     latent = LatentAttention(8, latents=5, heads=2)
     pool, by_hand = {
         "mean": (mean_of_tokens, lambda tokens: tokens.mean(0)),
         "last": (last_token, lambda tokens: tokens[-1]),
+        "echo": (mean_of_echo, lambda tokens: tokens[len(tokens) // 2 :].mean(0)),
         "latent": (latent, lambda tokens: latent_by_loops(latent, tokens)),
     }[name]
     expected = torch.stack([by_hand(STATES[0]), by_hand(STATES[1, :2])])
