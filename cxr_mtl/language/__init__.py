@@ -25,6 +25,7 @@ from cxr_mtl.language.report_pairs import paired_reports, summary_pairs
 from cxr_mtl.language.sentence_encoder import load_minilm
 from cxr_mtl.language.split_decoder import (
     check_sees_both_ways,
+    reach,
     run_blocks,
     split_decoder,
     trainable_copy,
@@ -60,6 +61,7 @@ __all__ = [
     "masked_loss",
     "merge_low_rank",
     "paired_reports",
+    "reach",
     "report_states",
     "run_blocks",
     "said_twice",

@@ -8,6 +8,7 @@ from transformers.models.llama import modeling_llama
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.language.split_decoder import (
     check_sees_both_ways,
+    reach,
     run_blocks,
     split_decoder,
     trainable_copy,
@@ -36,6 +37,21 @@ def test_a_late_token_moves_the_first_state_of_the_upper_blocks_alone(language_m
     for part, moves in ((below, False), (above, True)):
         a, b = (run_blocks(part, x, IS_TOKEN)[0, 0] for x in (states, later))
         assert (not torch.equal(a, b)) == moves
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_reach_says_which_state_each_token_moves(language_model, causal):
+    part = split_decoder(language_model.decoder, 2, 2, causal=causal)[1]
+    states, is_token = torch.randn(5, 32), torch.tensor([1, 1, 1, 1, 0]).bool()
+    found = reach(part, states, is_token)
+    for changed in range(5):
+        other = states.clone()
+        other[changed] += 1
+        a, b = (run_blocks(part, x[None], is_token[None])[0] for x in (states, other))
+        torch.testing.assert_close(found[changed], (a - b).norm(dim=-1), atol=1e-4, rtol=1e-4)
+    tokens = found[:4, :4]
+    assert ((tokens > 0) == (torch.ones(4, 4).triu() > 0 if causal else True)).all()
+    assert (found[4, :4] == 0).all()
 
 
 def test_what_is_no_token_moves_nothing(language_model):
