@@ -9,6 +9,7 @@ The packages, from low to high; each imports only from those above it in this li
 - `retrieval`: index, protocols, metrics, maps
 - `training`: losses, trainer, weight search
 - `evidence`: intervals, tests, controls, the paper's tables
+- `language`: language models as encoders of reports, and tasks without images
 - `classifier`: the fusion head as a classifier
 - `ablations`: variants of one training
 - `runs`: the chapters executed with parameters, and what is fresh
