@@ -36,7 +36,7 @@ from cxr_mtl.language.state_cache import (
     token_states,
     tokenise_texts,
 )
-from cxr_mtl.language.tasks import AnswerSearch, Choice, cosine_scores, task_records
+from cxr_mtl.language.tasks import AnswerSearch, Choice, Similarity, cosine_scores, task_records
 from cxr_mtl.language.training_loop import EncoderConfig
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "EncoderConfig",
     "LanguageModel",
     "ReportEncoder",
+    "Similarity",
     "add_low_rank",
     "answer_loss",
     "answers_found",

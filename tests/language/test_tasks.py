@@ -4,9 +4,11 @@ from itertools import pairwise, permutations
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
+from sklearn.metrics import ndcg_score
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.language.tasks import AnswerSearch, Choice, cosine_scores, task_records
+from cxr_mtl.language.tasks import AnswerSearch, Choice, Similarity, cosine_scores, task_records
 
 QUERIES = ["a b", "c", "d e", "a c"]
 ANSWERS = ["Clear lungs.", "clear  LUNGS.", "Effusion.", "Large heart."]
@@ -60,11 +62,29 @@ def test_chance_is_the_mean_of_random_scores():
     rng = np.random.default_rng(0)
     search = AnswerSearch.of("s", [f"q{i}" for i in range(30)], [f"a{i}" for i in range(30)])
     choice = Choice("c", ["q"] * 30, [[f"{q} {c}" for c in range(4)] for q in range(30)])
-    for task in (search, choice):
+    relevance = rng.integers(0, 3, (30, 30)) / 2
+    similarity = Similarity("d", [f"q{i}" for i in range(30)], relevance)
+    for task in (search, choice, similarity):
         drawn = [task.values(lambda q, i: rng.random((len(q), len(i)))) for _ in range(300)]
         for measure, expected in task.chance().items():
             mean = np.mean([values[measure].mean() for values in drawn])
-            assert mean == pytest.approx(expected, rel=0.2)
+            assert mean == pytest.approx(expected, rel=0.2, abs=0.01)
+
+
+@pytest.mark.filterwarnings("ignore::scipy.stats.ConstantInputWarning")
+def test_similarity_is_ndcg_and_spearman_of_the_others():
+    rng = np.random.default_rng(0)
+    relevance = rng.integers(0, 3, (8, 8)) / 2
+    relevance[3] = 1  # all alike: no order to find
+    scores = rng.normal(size=(8, 8))
+    values = Similarity("similarity", list("abcdefgh"), relevance).values(lambda q, i: scores)
+    for row in range(8):
+        others = [item for item in range(8) if item != row]
+        expected = ndcg_score([relevance[row, others]], [scores[row, others]], k=10)
+        assert values["ndcg", 10][row] == pytest.approx(expected)
+        spearman = spearmanr(relevance[row, others], scores[row, others]).statistic
+        np.testing.assert_allclose(values["spearman", None][row], spearman)
+    assert np.isnan(values["spearman", None]).sum() == 1
 
 
 def test_records_hold_each_value_with_its_interval_beside_chance():
@@ -75,7 +95,7 @@ def test_records_hold_each_value_with_its_interval_beside_chance():
     assert {record["encoder"] for record in records} == {"chance", "own"}
     for record in records:
         if record["encoder"] == "own":
-            found = values["summary", "own", record["metric"], record["k"]]
+            found = values["summary", None, "own", record["metric"], record["k"]]
             assert record["value"] == found.mean()
             assert record["low"] <= record["value"] <= record["high"]
         assert record["queries"] == 4
