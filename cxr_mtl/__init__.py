@@ -4,6 +4,7 @@ The packages, from low to high; each imports only from those above it in this li
 
 - `base`: errors, files, records, choices, processes, and what a chapter's code rests on
 - `data`: from a collection to a study table and its split
+- `report_variants`: reports in other words of equal content, or with one error
 - `phantoms`: pictures drawn by a program
 - `models`: backbones, the features of their frozen part, the last layer
 - `retrieval`: index, protocols, metrics, maps
