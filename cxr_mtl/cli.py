@@ -22,6 +22,8 @@ app = typer.Typer(
 )
 data = typer.Typer(help="The Open-I archives.", no_args_is_help=True)
 app.add_typer(data, name="data")
+reports = typer.Typer(help="Reports for programs of other environments.", no_args_is_help=True)
+app.add_typer(reports, name="reports")
 console = PlainConsole()
 errors = PlainConsole(stderr=True, soft_wrap=True)
 
@@ -285,6 +287,22 @@ def fetch(folder: Annotated[Path, typer.Argument(help="Where the archives are un
     from cxr_mtl.data.download import fetch as fetch_archives
 
     fetch_archives(folder, report=_report)
+
+
+@reports.command()
+def export(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The JSON file that is written.")],
+    run: RunName = "demo",
+    model: Annotated[
+        str, typer.Option(metavar="NAME", help="fine_tuned, or a model of the run's models.json.")
+    ] = "fine_tuned",
+) -> None:
+    """Write each test study's report and the one its image finds first, as RadEval reads them."""
+    from cxr_mtl.evidence.report_scores import export_retrieved
+    from cxr_mtl.runs.run import existing_run
+
+    count = export_retrieved(existing_run(run).path, model, file)
+    _say(f"Written: {file} ({count} studies)")
 
 
 def main() -> None:
