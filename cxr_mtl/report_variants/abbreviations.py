@@ -2,7 +2,10 @@
 
 The table `abbreviations.csv` holds only forms with one meaning in a chest report: "PA" alone may be
 the pulmonary artery, so it stands there as "PA view". Its column `source` names a list that gives
-the form with this meaning, "Open-I" where reports of the collection write it, or "common use".
+the form with this meaning, "Open-I" where reports of the collection write it, or "common use". The
+lists: Undergraduate Imaging (pressbooks.pub/undergradimaging), WikiRadiography (Medical
+Abbreviations), AccessMedicine (book 1623, preferred shorthand), BTS (Thorax, abbreviations of a
+guideline), EZmed (Common Medical Abbreviations), Pulmonary Fibrosis Foundation (Abbreviations).
 """
 
 import csv

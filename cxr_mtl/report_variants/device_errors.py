@@ -6,7 +6,7 @@ The names are those of the glossary of Hunter and Taljanovic, RadioGraphics 23, 
 import random
 import re
 
-from cxr_mtl.report_variants.sentences import capitalised
+from cxr_mtl.report_variants.sentences import put_in_place
 
 _LINE = r"catheters?|central lines?|PICC|port-a-cath\w*|(?:chest|infusion) ports?|mediport|\btips?"
 _TUBE = r"tubes?|tracheostomy|drains?|\btips?"
@@ -100,7 +100,7 @@ def renamed_device(body: str, rng: random.Random) -> str | None:
     # "ICD/pacemaker" is one device under two names.
     if "/" in body[max(0, device.start() - 1) : device.end() + 1]:
         return None
-    return _put(body, device, rng.choice(others) + device["plural"])
+    return put_in_place(body, device, rng.choice(others) + device["plural"])
 
 
 def moved_device(body: str, rng: random.Random) -> str | None:
@@ -116,22 +116,9 @@ def moved_device(body: str, rng: random.Random) -> str | None:
     if not found:
         return None
     place, others = rng.choice(found)
-    return _put(body, place, rng.choice(others))
+    new = rng.choice(others)
+    return put_in_place(body, place, f"the {new}" if place.group().startswith("the ") else new)
 
 
 def _within(inner: re.Match, outer: re.Match) -> bool:
     return outer.start() <= inner.start() and inner.end() <= outer.end()
-
-
-def _put(body: str, old: re.Match, new: str) -> str:
-    """The body with the new words for the old, with the article and the capital they ask for."""
-    before = body[: old.start()]
-    article = re.search(r"\b[Aa]n? $", before)
-    if article:
-        before = (
-            before[: article.start()] + article.group()[0] + ("n " if new[0] in "aeio" else " ")
-        )
-    new = capitalised(new) if not before else new
-    if old.group().lower().startswith("the "):
-        new = f"the {new}"
-    return before + new + body[old.end() :]

@@ -45,10 +45,11 @@ EqualVariant = Literal[
 ]
 """A way to write a report that agrees with it in content; the last four say a part of it."""
 
-EQUAL_VARIANTS: tuple[EqualVariant, ...] = get_args(EqualVariant)
-PARTIAL_VARIANTS: frozenset[EqualVariant] = frozenset(
-    ["impression-only", "half", "normal-omitted", "anatomical-part"]
-)
+EQUAL_VARIANTS = get_args(EqualVariant)
+"""Every equal variant."""
+
+PARTIAL_VARIANTS = frozenset(["impression-only", "half", "normal-omitted", "anatomical-part"])
+"""The variants that say a part of the report."""
 
 
 def equal_variant(

@@ -43,7 +43,8 @@ ErrorClass = Literal[
 ]
 """What is wrong in an impression."""
 
-ERROR_CLASSES: tuple[ErrorClass, ...] = get_args(ErrorClass)
+ERROR_CLASSES = get_args(ErrorClass)
+"""Every error class."""
 
 SentenceRule = Callable[[str, random.Random], str | None]
 """From a sentence's words, without number and full stop, to wrong ones, or None."""
@@ -146,7 +147,7 @@ def _is_said(wrong: str, said: set[str], sentence: str) -> bool:
     turned = new - old
     if not turned & {"left", "right", "upper", "lower"}:
         return False
-    topics = {word for word in new & old if len(word) > 6}
+    topics = {word for word in new & old if len(word) > 5}
     both = turned | {"bilateral", "bilaterally", "both", "bibasilar", "biapical"}
     others = (set(re.findall(r"[a-z]+", text)) for text in said - {_body(sentence).lower()})
     return any(words & topics and words & both for words in others)

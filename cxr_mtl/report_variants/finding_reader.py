@@ -16,7 +16,6 @@ from cxr_mtl.report_variants.sentences import numbered, split_sentences
 Status = Literal["present", "absent", "uncertain"]
 """What a report says of a finding that it names."""
 
-
 _PHRASE_LIMIT = re.compile(
     r",|\band\b(?! \d)|\bmay\b|\bwith(?:out)?\b|\bw/o?(?!\w)|(?<!\b[bw])/|\bor\b|\bversus\b"
     r"|\bvs\b",

@@ -3,6 +3,7 @@
 import re
 from typing import Literal, get_args
 
+from cxr_mtl.data.openi import DEIDENTIFIED
 from cxr_mtl.report_variants.sentences import (
     blocks,
     closed,
@@ -42,7 +43,7 @@ _NAMED = (
     r"(?:the|a|and|or|of|both|visualized|heart|size|shape|lungs?|cardiac|cardiomediastinal"
     r"|cardio|mediastin\w+|silhouettes?|contours?|pulmonary|vascul\w+|vessels|hilar|hila|aort\w+"
     r"|trachea|pleural|spaces?|bony|osseous|skeletal|structures?|thorax|thoracic|spine|soft|tissues?"
-    r"|volumes|left|right|chest|hemidiaphragms?|diaphragms?|XXXX|,)"
+    r"|volumes|left|right|chest|hemidiaphragms?|diaphragms?|XXXX)"
 )
 _HEALTHY = (
     r"(?:(?:grossly|otherwise|normally|well|and) )*"
@@ -60,7 +61,7 @@ _NOTHING = re.compile(
     re.IGNORECASE,
 )
 _NORMAL = re.compile(
-    rf"(?:{_NAMED}[ ]?)+(?:(?:is|are|appears?|appear to be) )?{_HEALTHY}{_TRAIL}"
+    rf"{_NAMED}(?:,? {_NAMED})*,? (?:(?:is|are|appears?|appear to be) )?{_HEALTHY}{_TRAIL}"
     rf"|(?:normal|clear|unremarkable|(?:well-expanded|normal) and clear)(?: {_NAMED})+"
     r"(?: bilaterally)?",
     re.IGNORECASE,
@@ -69,9 +70,7 @@ _NORMAL = re.compile(
 
 def whole_report(findings: str, impression: str) -> str:
     """Findings and impression as one text, the findings closed by a full stop."""
-    return join_sentences(
-        [closed(findings), impression.strip()] if findings.strip() else [impression]
-    )
+    return join_sentences([closed(findings), impression.strip()])
 
 
 def impression_only(findings: str, impression: str) -> str | None:
@@ -86,7 +85,7 @@ def halves(findings: str, impression: str) -> tuple[str, str] | None:
     """
     text = whole_report(findings, impression)
     parts = blocks(text)
-    if len(parts) < 2 or any(is_heading(sentence) for sentence in split_sentences(text)):
+    if len(parts) < 2 or any(map(is_heading, split_sentences(text))):
         return None
     ends = [len(join_sentences(parts[:cut])) for cut in range(1, len(parts))]
     middle = len(join_sentences(parts)) / 2
@@ -114,9 +113,10 @@ def anatomical_parts(findings: str, impression: str) -> dict[Anatomy, str]:
     """The sentences on each part of the body, with those that refer back to them.
 
     A sentence that names two parts stands in both, one that names none in no part; parts without
-    a sentence are left out.
+    a sentence are left out. There is none where headings part the report.
     """
-    parts = blocks(whole_report(findings, impression))
+    text = whole_report(findings, impression)
+    parts = [] if any(map(is_heading, split_sentences(text))) else blocks(text)
     chosen = {
         anatomy: [part for part in parts if _SPEAKS_OF[anatomy].search(part)]
         for anatomy in get_args(Anatomy)
@@ -125,4 +125,4 @@ def anatomical_parts(findings: str, impression: str) -> dict[Anatomy, str]:
 
 
 def _has_words(text: str) -> bool:
-    return bool(re.search(r"(?!XXXX)[A-Za-z]{2,}", re.sub(r"X{4,}", "", text)))
+    return bool(re.search(r"[A-Za-z]{2}", text.replace(DEIDENTIFIED, "")))

@@ -8,10 +8,11 @@ _END = re.compile(r"[.?!]+[\"')\]]*")
 _ITEM = re.compile(r"(?:^|(?<= ))(\d{1,2})([.)]) ?(?=[A-Z])")
 _NUMBER = re.compile(r"\d{1,2}[.)]\s*")
 _REFERS_BACK = re.compile(
-    r"\b(?:this|that|these|those|it|its|they|them|their|such|both|former|latter|above|same|here"
-    r"|aforementioned|previously described|otherwise|however|also|again|additional|additionally"
-    r"|another|other|others|remaining|remainder|specifically|therefore|thus|largest|for example"
-    r"|in addition|findings?|the (?:left|right) lung (?:is|remains)"
+    r"\b(?:this|that|these|those|it|its|they|them|their|such|both(?! lungs)|former|latter|above"
+    r"|same|here|aforementioned|previously described|otherwise|however|also|again|additional"
+    r"|additionally|another|other|others|remaining|remainder|specifically|therefore|thus|largest"
+    r"|for example|in addition|findings? (?:is|are|may|could|suggest\w*|consistent|compatible)"
+    r"|the (?:left|right) lung (?:is|remains)"
     r"|the (?:\w+ )?(?:nodules?|mass|opacity|opacities|density|effusions?|pneumothorax|catheters?"
     r"|tubes?|leads?|tips?|lines?|lesions?|fractures?|infiltrates?|consolidation))\b",
     re.IGNORECASE,
@@ -88,6 +89,16 @@ def capitalised(text: str) -> str:
 def uncapitalised(text: str) -> str:
     """The text with its first letter small, unless the first word is an abbreviation or a mark."""
     return text if re.match(r"\w*[A-Z\d]{2}|[A-Z]\b", text) else text[:1].lower() + text[1:]
+
+
+def put_in_place(text: str, old: re.Match, new: str) -> str:
+    """The text with new words for those of a match, their article and their capital mended."""
+    before = text[: old.start()]
+    article = re.search(r"\b[Aa]n? $", before)
+    if article:
+        vowel = new[0].lower() in "aeiou"
+        before = before[: article.start() + 1] + ("n " if vowel else " ")
+    return before + (new if before else capitalised(new)) + text[old.end() :]
 
 
 def refers_back(sentence: str) -> bool:

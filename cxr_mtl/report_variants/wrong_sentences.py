@@ -7,7 +7,7 @@ sentence, or None where its rules are not sure that the result contradicts what 
 import random
 import re
 
-from cxr_mtl.report_variants.sentences import capitalised
+from cxr_mtl.report_variants.sentences import capitalised, put_in_place
 
 _DENIED = re.compile(
     r"\b(?:no|not|without|negative|free of|clear of|absent|resol\w+|removal|removed|cannot)\b",
@@ -63,6 +63,7 @@ _LOCATION = {
     "lower": "upper",
     "middle": "upper",
 }
+# The left lung has no middle lobe, so that the side of one cannot be another.
 _SIDE = re.compile(
     r"(?<![\w-])(?:left|right)(?:-sided)?(?![\w-])"
     r"(?! (?:middle|atri\w+|ventric\w+|heart|paratracheal|lateral decub\w+))",
@@ -130,7 +131,8 @@ def other_severity(body: str, rng: random.Random) -> str | None:
     found = [word for word in found if _FINDING.search(body, word.end(), word.end() + 60)]
     if not found or _DENIED.search(body):
         return None
-    return _replaced(body, rng.choice(found), _SEVERITY)
+    word = rng.choice(found)
+    return put_in_place(body, word, _SEVERITY[word.group().lower()])
 
 
 def other_location(body: str, rng: random.Random) -> str | None:
@@ -144,8 +146,10 @@ def other_location(body: str, rng: random.Random) -> str | None:
     if len(sides) > 1 or len(lobes) > 1 or re.search(r"\b(?:both|bilateral)", body, re.IGNORECASE):
         return None
     found = [*sides, *lobes, *_BOTH_LUNGS.finditer(body)]
-    # The left lung has no middle lobe, so that "left lower" cannot be made of "right middle".
-    return _replaced(body, rng.choice(found), _LOCATION) if found else None
+    if not found:
+        return None
+    word = rng.choice(found)
+    return put_in_place(body, word, _LOCATION[word.group().lower()])
 
 
 def other_size(body: str, rng: random.Random) -> str | None:
@@ -185,14 +189,3 @@ def opposite(body: str, rng: random.Random) -> str | None:
         if found:
             return capitalised(found.expand(otherwise).strip())
     return None
-
-
-def _replaced(body: str, word: re.Match, others: dict[str, str]) -> str:
-    other = others[word.group().lower()]
-    other = capitalised(other) if word.group()[0].isupper() else other
-    before = body[: word.start()]
-    article = re.search(r"\b[Aa]n? $", before)
-    if article:
-        vowel = other[0].lower() in "aeiou"
-        before = before[: article.start()] + article.group()[0] + ("n " if vowel else " ")
-    return before + other + body[word.end() :]

@@ -41,7 +41,7 @@ def test_any_report_gives_a_wrong_impression_or_none_and_the_same_by_seed(
 
 @pytest.mark.parametrize("error_class", ERROR_CLASSES)
 def test_a_wrong_impression_differs_in_exactly_one_sentence(error_class):
-    for number, (findings, impression) in enumerate(real_reports(4)):
+    for number, (findings, impression) in enumerate(real_reports(10)):
         wrong = erroneous(findings, impression, error_class, random.Random(number))
         if wrong is not None:
             assert differing(impression, wrong) in ((1, 1), (0, 1))

@@ -11,7 +11,7 @@ from cxr_mtl.report_variants.honesty import agrees, honesty_records
 
 @pytest.fixture(scope="module")
 def records():
-    findings, impressions = zip(*real_reports(8), strict=True)
+    findings, impressions = zip(*real_reports(12), strict=True)
     return honesty_records(findings, impressions, seed=0)
 
 
@@ -27,7 +27,7 @@ def test_wrong_impressions_of_real_reports_are_read_otherwise(records):
     assert min(shares.values()) >= 0.9, shares
 
 
-def test_a_seed_gives_the_same_records_and_a_report_the_same_variants_among_others():
+def test_a_seed_gives_the_same_records():
     findings, impressions = zip(*real_reports(200), strict=True)
     assert honesty_records(findings, impressions, 1) == honesty_records(findings, impressions, 1)
 

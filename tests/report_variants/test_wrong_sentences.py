@@ -1,4 +1,4 @@
-"""A sentence told wrongly: another severity, side or size, a denial, the opposite; or left alone."""
+"""A sentence told wrongly: another severity, side or size, denied, the opposite; or left alone."""
 
 import random
 
