@@ -21,7 +21,12 @@ from cxr_mtl.language.encoders import ReportEncoder, embed_texts, encode
 from cxr_mtl.language.lexical import bm25_scores, tfidf_scores
 from cxr_mtl.language.low_rank import add_low_rank, merge_low_rank
 from cxr_mtl.language.masked_prediction import mask_id_of, mask_tokens, masked_loss
-from cxr_mtl.language.report_pairs import paired_reports, summary_pairs
+from cxr_mtl.language.report_pairs import (
+    paired_reports,
+    summary_pairs,
+    with_hard_negatives,
+    with_variants,
+)
 from cxr_mtl.language.sentence_encoder import load_minilm
 from cxr_mtl.language.split_decoder import (
     check_sees_both_ways,
@@ -38,6 +43,7 @@ from cxr_mtl.language.state_cache import (
 )
 from cxr_mtl.language.tasks import AnswerSearch, Choice, Similarity, cosine_scores, task_records
 from cxr_mtl.language.training_loop import EncoderConfig
+from cxr_mtl.language.variant_tasks import acronym_search, error_choice, style_searches
 
 __all__ = [
     "AnswerPairs",
@@ -47,6 +53,7 @@ __all__ = [
     "LanguageModel",
     "ReportEncoder",
     "Similarity",
+    "acronym_search",
     "add_low_rank",
     "answer_loss",
     "answers_found",
@@ -55,6 +62,7 @@ __all__ = [
     "cosine_scores",
     "embed_texts",
     "encode",
+    "error_choice",
     "load_language_model",
     "load_minilm",
     "mask_id_of",
@@ -67,6 +75,7 @@ __all__ = [
     "run_blocks",
     "said_twice",
     "split_decoder",
+    "style_searches",
     "summary_pairs",
     "task_records",
     "tfidf_scores",
@@ -75,4 +84,6 @@ __all__ = [
     "train_on_answers",
     "train_on_masked_tokens",
     "trainable_copy",
+    "with_hard_negatives",
+    "with_variants",
 ]

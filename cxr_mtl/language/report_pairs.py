@@ -1,5 +1,8 @@
 """Findings and impressions of the same reports, split so that no test report is trained on."""
 
+import random
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import torch
@@ -8,6 +11,8 @@ from cxr_mtl.base.errors import InputError
 from cxr_mtl.data.splits import normalise_text
 from cxr_mtl.data.studies import says_nothing
 from cxr_mtl.language.encoder_training import AnswerPairs
+from cxr_mtl.language.variant_tasks import STYLES
+from cxr_mtl.report_variants import ERROR_CLASSES, equal_variant, erroneous
 
 PARTS = ("train", "validation", "test")
 
@@ -66,3 +71,52 @@ def summary_pairs(pairs: pd.DataFrame, part: str) -> AnswerPairs:
     rows = torch.from_numpy(np.flatnonzero(pairs["part"] == part))
     answers, _ = pd.factorize(pairs["impression"].map(normalise_text))
     return AnswerPairs(rows, rows + len(pairs), torch.from_numpy(answers)[rows])
+
+
+def with_hard_negatives(
+    texts: list[str], pairs: AnswerPairs, *, seed: int
+) -> tuple[list[str], AnswerPairs]:
+    """The same pairs with an impression of one error each, of a class drawn, behind the texts.
+
+    A pair whose impression the rules cannot tell wrongly has none.
+    """
+    texts, rows = list(texts), []
+    for anchor, positive in zip(pairs.anchors.tolist(), pairs.positives.tolist(), strict=True):
+        rng = random.Random(f"{seed} {anchor}")
+        for error_class in rng.sample(ERROR_CLASSES, len(ERROR_CLASSES)):
+            wrong = erroneous(texts[anchor], texts[positive], error_class, rng)
+            if wrong is not None:
+                rows.append(len(texts))
+                texts.append(wrong)
+                break
+        else:
+            rows.append(-1)
+    return texts, replace(pairs, hard_negatives=torch.tensor(rows))
+
+
+def with_variants(
+    texts: list[str], pairs: AnswerPairs, *, seed: int
+) -> tuple[list[str], AnswerPairs]:
+    """The pairs and as many again, whose anchors say the same in a style that is drawn.
+
+    An anchor in which no style changes anything has no second one. Hard negatives, where there
+    are some, are those of the pair.
+    """
+    texts, places, anchors = list(texts), [], []
+    for place, anchor in enumerate(pairs.anchors.tolist()):
+        rng = random.Random(f"{seed} {anchor}")
+        for style in rng.sample(STYLES, len(STYLES)):
+            changed = equal_variant(texts[anchor], "", style, rng)
+            if changed is not None:
+                places.append(place)
+                anchors.append(len(texts))
+                texts.append(changed)
+                break
+    more = pairs.at(torch.tensor(places, dtype=torch.int64))
+    negatives = pairs.hard_negatives
+    return texts, AnswerPairs(
+        torch.cat([pairs.anchors, torch.tensor(anchors, dtype=torch.int64)]),
+        torch.cat([pairs.positives, more.positives]),
+        torch.cat([pairs.answers, more.answers]),
+        None if negatives is None else torch.cat([negatives, more.hard_negatives]),
+    )

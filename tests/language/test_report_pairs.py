@@ -2,10 +2,17 @@
 
 import pandas as pd
 import pytest
+import torch
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.data.splits import normalise_text
-from cxr_mtl.language.report_pairs import paired_reports, summary_pairs
+from cxr_mtl.language.encoder_training import AnswerPairs
+from cxr_mtl.language.report_pairs import (
+    paired_reports,
+    summary_pairs,
+    with_hard_negatives,
+    with_variants,
+)
 
 
 @pytest.fixture
@@ -66,3 +73,42 @@ def test_too_few_reports_are_refused(reports, split):
         paired_reports(reports, split, test_reports=39, seed=0)
     with pytest.raises(InputError, match="left for train"):
         paired_reports(reports[:20], split, test_reports=8, seed=0)
+
+
+TEXTS = [
+    "The heart is normal in size. Small left pleural effusion.",
+    "XXXX.",
+    "The lungs are clear. No pneumothorax.",
+    "Small left pleural effusion.",
+    "XXXX XXXX.",
+    "No acute disease.",
+]
+PAIRS = AnswerPairs(torch.tensor([0, 1, 2]), torch.tensor([3, 4, 5]), torch.tensor([7, 8, 9]))
+
+
+def test_a_hard_negative_is_the_pairs_own_impression_told_wrongly():
+    texts, pairs = with_hard_negatives(TEXTS, PAIRS, seed=0)
+    assert texts[:6] == TEXTS
+    assert (texts, pairs.rows()) == (lambda t, p: (t, p.rows()))(
+        *with_hard_negatives(TEXTS, PAIRS, seed=0)
+    )
+    for positive, negative in zip(pairs.positives, pairs.hard_negatives, strict=True):
+        if negative >= 0:
+            assert texts[negative] != texts[positive]
+    rows = [row for row in pairs.hard_negatives.tolist() if row >= 0]
+    assert rows == list(range(6, len(texts)))
+    assert pairs.hard_negatives[0] >= 0
+
+
+def test_variants_lead_to_the_same_answers_and_negatives():
+    texts, pairs = with_variants(*with_hard_negatives(TEXTS, PAIRS, seed=0), seed=0)
+    assert torch.equal(pairs.anchors[:3], PAIRS.anchors)
+    assert len(pairs) > 3
+    own = {int(a): place for place, a in enumerate(PAIRS.answers)}
+    for place in range(3, len(pairs)):
+        first = own[int(pairs.answers[place])]
+        assert pairs.positives[place] == PAIRS.positives[first]
+        assert pairs.hard_negatives[place] == pairs.hard_negatives[first]
+        assert texts[pairs.anchors[place]] != TEXTS[PAIRS.anchors[first]]
+    without = with_variants(TEXTS, PAIRS, seed=0)[1]
+    assert without.hard_negatives is None
