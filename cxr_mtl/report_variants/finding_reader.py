@@ -18,7 +18,7 @@ Status = Literal["present", "absent", "uncertain"]
 
 _PHRASE_LIMIT = re.compile(
     r",|\band\b(?! \d)|\bmay\b|\bwith(?:out)?\b|\bw/o?(?!\w)|(?<!\b[bw])/|\bor\b|\bversus\b"
-    r"|\bvs\b",
+    r"|\bvs\b|\b(?:free|clear) of\b",
     re.IGNORECASE,
 )
 

@@ -57,7 +57,9 @@ _NOTHING = re.compile(
     r"(?:There (?:is|are) )?(?:no|negative for)\b(?! (?:other|XXXX|further|new|large|definite))"
     r"(?!.*\b(?:change|comparison|but|except|although|though|however|with|other|exclude\w*|may|could"
     r"|prior|previous|interval|stable|mild\w*|minimal|superimposed|increase\w*|decrease\w*"
-    r"|seen on|prominen\w+|calcif\w+|suspicious)\b)[^:;]+",
+    r"|seen on|prominen\w+|calcif\w+|suspicious"
+    r"|(?:is|are) (?!seen|identified|noted|present|demonstrated|visualized|appreciated|evident))\b)"
+    r"[^:;]+",
     re.IGNORECASE,
 )
 _NORMAL = re.compile(

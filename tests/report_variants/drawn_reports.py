@@ -36,6 +36,16 @@ def real_reports(step: int = 20) -> tuple[tuple[str, str], ...]:
     return tuple(pair for pair in list(pairs)[::step] if "".join(pair).strip())
 
 
+def _real_sections() -> st.SearchStrategy[str]:
+    sections = [section for pair in real_reports() for section in pair]
+    sentences = sorted({sentence for section in sections for sentence in sentence_counts(section)})
+    return st.lists(st.sampled_from(sentences), max_size=8).map(" ".join)
+
+
+REAL_SECTIONS = st.deferred(_real_sections)
+"""Sections of real sentences, of any reports in any order."""
+
+
 def sentence_counts(text: str) -> Counter[str]:
     """How often each sentence stands in a text, without list numbers, closed by a full stop."""
     return Counter(closed(numbered(sentence)[1]) for sentence in split_sentences(text))

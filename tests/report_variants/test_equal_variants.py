@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from drawn_reports import TEXTS, real_reports, sentence_counts
+from drawn_reports import REAL_SECTIONS, TEXTS, real_reports, sentence_counts
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -15,6 +15,7 @@ from cxr_mtl.report_variants.equal_variants import (
     sections_swapped,
     sentences_shuffled,
 )
+from cxr_mtl.report_variants.honesty import agrees
 from cxr_mtl.report_variants.report_parts import whole_report
 
 VARIANTS = st.sampled_from(EQUAL_VARIANTS)
@@ -47,6 +48,13 @@ def test_a_heart_at_the_upper_limits_is_no_normal_sentence():
     report = "Heart size is upper limits of normal. Lungs clear.", "No acute disease."
     text = equal_variant(*report, "normal-omitted", random.Random(0))
     assert text == "Heart size is upper limits of normal."
+
+
+@given(REAL_SECTIONS, REAL_SECTIONS, st.sampled_from(EQUAL_VARIANTS))
+def test_any_real_sentences_are_read_alike_in_every_variant(findings, impression, variant):
+    assume(findings or impression)
+    text = equal_variant(findings, impression, variant, random.Random(0))
+    assert text is None or agrees(variant, whole_report(findings, impression), text)
 
 
 @given(TEXTS, TEXTS, st.integers())

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from drawn_reports import TEXTS, real_reports, sentence_counts
+from drawn_reports import REAL_SECTIONS, TEXTS, real_reports, sentence_counts
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -39,8 +39,18 @@ def test_any_report_gives_a_wrong_impression_or_none_and_the_same_by_seed(
     assert erroneous(findings, impression, error_class, random.Random(seed)) == wrong
 
 
+@given(REAL_SECTIONS, REAL_SECTIONS, st.sampled_from(ERROR_CLASSES), st.integers())
+def test_a_wrong_impression_of_any_sentences_differs_in_exactly_one(
+    findings, impression, error_class, seed
+):
+    assume(findings or impression)
+    wrong = erroneous(findings, impression, error_class, random.Random(seed))
+    if wrong is not None:
+        assert differing(impression, wrong) in ((1, 1), (0, 1))
+
+
 @pytest.mark.parametrize("error_class", ERROR_CLASSES)
-def test_a_wrong_impression_differs_in_exactly_one_sentence(error_class):
+def test_a_wrong_impression_of_a_real_report_differs_in_exactly_one_sentence(error_class):
     for number, (findings, impression) in enumerate(real_reports(10)):
         wrong = erroneous(findings, impression, error_class, random.Random(number))
         if wrong is not None:
