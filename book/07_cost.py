@@ -372,7 +372,9 @@ search = cost_growth.search_seconds(
 figures.growth_figure(epochs, plain_epochs, steps, search)
 
 # %% [markdown]
-# A measured epoch includes its validation. Both paths grow with studies, epochs and trials alike,
+# A measured epoch includes its validation; one by plain open_clip is computed, as so many of the timed
+# steps above as hold all training studies (each of `timed_pairs` of them, fewer than a batch of the
+# training perhaps). Both paths grow with studies, epochs and trials alike,
 # but the fast one first pays {num}`07_cost?metric=frozen_prefix_seconds:.0f` s for the frozen prefix
 # of all studies, and has a part that does not grow with them. A search of
 # {num}`07_cost?metric=trials` trials with {num}`07_cost?metric=search_epochs` epochs each comes to

@@ -1,6 +1,7 @@
 """Small shared things: a few drawn studies and an untrained model of the demo's architecture."""
 
 import os
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -74,6 +75,14 @@ def read_only_folder() -> Iterator[Path]:
             if is_root:
                 os.seteuid(0)
             folder.chmod(0o755)
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT raises, here and in new processes, even if a shell started the tests to ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -100,7 +100,7 @@ def test_one_quote_too_many_or_too_few_is_refused(rows, data, tmp_path_factory):
             "line 2, is ISO-2022-JP text, not UTF-8 .*: save it as",
         ),
         ("a,b\n1,폐\n".encode("iso2022_kr"), "is ISO-2022-KR text.* iconv -f ISO-2022-KR"),
-        (gzip.compress(b"a,b\n1,2\n"), "compressed by gzip: unpack it"),
+        (gzip.compress(b"a,b\n1,2\n", mtime=0), "compressed by gzip: unpack it"),
         (b"PK\x03\x04....", "an Excel workbook or another ZIP archive: export its sheet as CSV"),
         ("<!DOCTYPE html>\n", "an HTML or XML page"),
         ('{"a": 1}', "JSON"),

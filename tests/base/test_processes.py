@@ -113,14 +113,6 @@ def test_an_error_or_a_death_is_told_after_the_results_of_the_others():
         assert str(error).startswith("the process of die ended by signal SIGKILL")
 
 
-@pytest.fixture
-def interruptible():
-    """SIGINT raises here even where the tests run in a shell's background, which ignores it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.usefixtures("interruptible")
 def test_an_interruption_ends_the_workers_at_once():
     workers = Workers(obey, 2)
