@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cxr_mtl.base.errors import InputError
-from cxr_mtl.base.terminal import PlainConsole, complain, exit_code, printable_json
+from cxr_mtl.base.terminal import complain, exit_code, printable_json
+from cxr_mtl.subcommands import RunName, console, data, errors, report, reports, say
 
 if TYPE_CHECKING:
     from cxr_mtl.runs.stage_runner import Outcome
@@ -20,16 +21,9 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-data = typer.Typer(help="The Open-I archives.", no_args_is_help=True)
 app.add_typer(data, name="data")
-reports = typer.Typer(help="Reports for programs of other environments.", no_args_is_help=True)
 app.add_typer(reports, name="reports")
-console = PlainConsole()
-errors = PlainConsole(stderr=True, soft_wrap=True)
 
-RunName = Annotated[
-    str, typer.Option("--run", "--name", metavar="NAME", help="The run: a folder name under runs/.")
-]
 Profile = Annotated[
     str | None,
     typer.Option(
@@ -104,7 +98,7 @@ def book(
         started = time.perf_counter()
         index = build_html(run, reference)
         outcomes.append(Outcome("pages", "always built", time.perf_counter() - started))
-    _say(f"The book: {index}")
+    say(f"The book: {index}")
 
 
 @app.command()
@@ -157,7 +151,7 @@ def sweep(
     planned = plan_sweep(grid, name, profile, parameter or ())
     summary = run_sweep(planned, workers, console)
     console.print(summary_table(summary))
-    _say(f"The summary: {planned.folder}/summary.html")
+    say(f"The summary: {planned.folder}/summary.html")
     if (summary["state"] != COMPLETE).any():
         raise typer.Exit(1)
 
@@ -180,12 +174,12 @@ def query(
     from cxr_mtl.runs.run import existing_run
 
     asked = existing_run(run)
-    hits = query_run(asked, image=image, text=text, k=k, notice=_report)
+    hits = query_run(asked, image=image, text=text, k=k, notice=report)
     if as_json:
         print(printable_json(hits))
     else:
         console.print(hits_table(hits))
-        _say(describe_index(asked), style="dim")
+        say(describe_index(asked), style="dim")
 
 
 @app.command()
@@ -210,13 +204,13 @@ def compare(
     rows = compare_runs(a, b)
     for name in (run_a, run_b):
         for chapter, reason in stale_chapters(name).items():
-            _say(f"{name}: {chapter} is stale ({reason})")
+            say(f"{name}: {chapter} is stale ({reason})")
     for table in tables_of_what_moved(rows):
         console.print(table)
     if html:
         with write_beside(html) as beside:
             beside.write_text(compare_page(rows, a, b), encoding="utf-8")
-        _say(f"Written: {html}")
+        say(f"Written: {html}")
 
 
 @app.command()
@@ -244,8 +238,8 @@ def bench(
     """Measure speed against baselines and against what the machine's rates allow."""
     from cxr_mtl.bench.runner import run_benchmarks
 
-    for path in run_benchmarks(what or (), size, device, run, out, console, _report):
-        _say(f"Written: {path}")
+    for path in run_benchmarks(what or (), size, device, run, out, console, report):
+        say(f"Written: {path}")
 
 
 @app.command()
@@ -256,8 +250,8 @@ def teach(run: RunName = "demo") -> None:
     """
     from cxr_mtl.pages.student_notebooks import write_teaching_notebooks
 
-    folder = write_teaching_notebooks(run, report=_report)
-    _say(f"Written: {folder}/student and {folder}/instructor")
+    folder = write_teaching_notebooks(run, report=report)
+    say(f"Written: {folder}/student and {folder}/instructor")
 
 
 @app.command()
@@ -278,31 +272,7 @@ def notebooks(
     from cxr_mtl.pages.launch import write_notebooks
 
     for path in write_notebooks(folder, repository):
-        _say(f"Written: {path}")
-
-
-@data.command()
-def fetch(folder: Annotated[Path, typer.Argument(help="Where the archives are unpacked.")]) -> None:
-    """Download and verify the Open-I reports and images (about 1.4 GB)."""
-    from cxr_mtl.data.download import fetch as fetch_archives
-
-    fetch_archives(folder, report=_report)
-
-
-@reports.command()
-def export(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The JSON file that is written.")],
-    run: RunName = "demo",
-    model: Annotated[
-        str, typer.Option(metavar="NAME", help="fine_tuned, or a model of the run's models.json.")
-    ] = "fine_tuned",
-) -> None:
-    """Write each test study's report and the one its image finds first, as RadEval reads them."""
-    from cxr_mtl.evidence.report_scores import export_retrieved
-    from cxr_mtl.runs.run import existing_run
-
-    count = export_retrieved(existing_run(run).path, model, file)
-    _say(f"Written: {file} ({count} studies)")
+        say(f"Written: {path}")
 
 
 def main() -> None:
@@ -326,11 +296,3 @@ def _time_told(*failures: type[Exception]) -> Iterator[list["Outcome"]]:
         complain(errors, "failed:", str(error))
         raise typer.Exit(1) from None
     console.print(time_table(outcomes, time.perf_counter() - started))
-
-
-def _say(line: str, style: str | None = None) -> None:
-    console.print(line, style=style, soft_wrap=True)
-
-
-def _report(line: str) -> None:
-    errors.print(line, style="dim")

@@ -17,7 +17,7 @@ from cxr_mtl.language.encoder_training import (
     train_on_answers,
     train_on_masked_tokens,
 )
-from cxr_mtl.language.encoders import ReportEncoder, embed_texts, encode
+from cxr_mtl.language.encoders import ReportEncoder, embeddings_of, encode
 from cxr_mtl.language.lexical import bm25_scores, tfidf_scores
 from cxr_mtl.language.low_rank import add_low_rank, merge_low_rank
 from cxr_mtl.language.masked_prediction import mask_id_of, mask_tokens, masked_loss
@@ -60,7 +60,7 @@ __all__ = [
     "bm25_scores",
     "check_sees_both_ways",
     "cosine_scores",
-    "embed_texts",
+    "embeddings_of",
     "encode",
     "error_choice",
     "load_language_model",

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.files import content_key
 from cxr_mtl.language.contrastive import answer_loss
-from cxr_mtl.language.encoders import GROUP, Texts, embed_texts, encode
+from cxr_mtl.language.encoders import GROUP, Texts, embeddings_of, encode
 from cxr_mtl.language.masked_prediction import MaskedTexts, masked_loss
 from cxr_mtl.language.split_decoder import run_blocks
 from cxr_mtl.language.training_loop import EncoderConfig, train_epochs
@@ -109,8 +109,8 @@ def train_on_answers(
 def answers_found(encoder: nn.Module, texts: Texts, pairs: AnswerPairs) -> np.ndarray:
     """Reciprocal rank of each anchor's answer among the distinct answers of `pairs`, [pairs]."""
     _, first, own = np.unique(pairs.answers.numpy(), return_index=True, return_inverse=True)
-    questions = embed_texts(encoder, texts, pairs.anchors)
-    answers = embed_texts(encoder, texts, pairs.positives[torch.from_numpy(first)])
+    questions = embeddings_of(encoder, texts, pairs.anchors)
+    answers = embeddings_of(encoder, texts, pairs.positives[torch.from_numpy(first)])
     return reciprocal_rank((questions @ answers.T).numpy(), own, TIE_TOLERANCE)
 
 

@@ -63,7 +63,7 @@ def encode(encoder: nn.Module, texts: Texts, rows: Tensor) -> Tensor:
     return torch.cat(parts)[order.argsort().to(device)]
 
 
-def embed_texts(encoder: nn.Module, texts: Texts, rows: Tensor) -> Tensor:
+def embeddings_of(encoder: nn.Module, texts: Texts, rows: Tensor) -> Tensor:
     """The same in eval mode and without gradients, float32 on the CPU: [texts, width]."""
     was_training = encoder.training
     encoder.eval()

@@ -14,7 +14,7 @@ from cxr_mtl.language.encoder_training import (
     train_on_answers,
     train_on_masked_tokens,
 )
-from cxr_mtl.language.encoders import ReportEncoder, embed_texts, encode
+from cxr_mtl.language.encoders import ReportEncoder, embeddings_of, encode
 from cxr_mtl.language.masked_prediction import mask_tokens
 from cxr_mtl.language.split_decoder import run_blocks, split_decoder, trainable_copy
 from cxr_mtl.language.state_cache import report_states, token_states, tokenise_texts
@@ -44,7 +44,7 @@ def test_grouped_embeddings_are_those_of_each_text_alone(
     torch.manual_seed(0)
     encoder = ReportEncoder(split_decoder(language_model.decoder, 2, 2)[1], pooling).eval()
     rows = torch.tensor([5, 0, 4, 4, 7, 1])
-    found = embed_texts(encoder, states, rows)
+    found = embeddings_of(encoder, states, rows)
     torch.testing.assert_close(found, encode(encoder, states, rows).detach())
     for place, row in enumerate(rows):
         tokens = states.batch(row[None]).tokens
@@ -134,8 +134,8 @@ def test_hard_negatives_are_pushed_away(encoder, states):
 
     def nearness(encoder):
         there = negatives >= 0
-        anchors = embed_texts(encoder, states, pairs.anchors[there])
-        return (anchors * embed_texts(encoder, states, negatives[there])).sum(1).mean()
+        anchors = embeddings_of(encoder, states, pairs.anchors[there])
+        return (anchors * embeddings_of(encoder, states, negatives[there])).sum(1).mean()
 
     trained = copy.deepcopy(encoder)
     train_on_answers(trained, states, pairs, PAIRS, CONFIG)
@@ -145,8 +145,8 @@ def test_hard_negatives_are_pushed_away(encoder, states):
 def test_an_answer_that_several_pairs_share_is_one_candidate(encoder, states):
     pairs = AnswerPairs(torch.tensor([0, 1, 3]), torch.tensor([7, 7, 5]), torch.tensor([9, 9, 4]))
     found = answers_found(encoder, states, pairs)
-    questions = embed_texts(encoder, states, pairs.anchors)
-    answers = embed_texts(encoder, states, torch.tensor([5, 7]))
+    questions = embeddings_of(encoder, states, pairs.anchors)
+    answers = embeddings_of(encoder, states, torch.tensor([5, 7]))
     scores = (questions @ answers.T).numpy()
     own = [1, 1, 0]
     expected = [

@@ -8,7 +8,7 @@ from sentence_transformers.sentence_transformer import modules
 
 from cxr_mtl.base.errors import InputError
 from cxr_mtl.language.encoder_training import AnswerPairs, train_on_answers
-from cxr_mtl.language.encoders import embed_texts
+from cxr_mtl.language.encoders import embeddings_of
 from cxr_mtl.language.sentence_encoder import load_minilm
 from cxr_mtl.language.training_loop import EncoderConfig
 from cxr_mtl.models.packaged_files import MINILM
@@ -27,7 +27,7 @@ def test_embeddings_are_those_of_sentence_transformers():
     theirs = SentenceTransformer(
         modules=[modules.Transformer(folder), modules.Pooling(384), modules.Normalize()]
     ).encode(TEXTS)
-    ours = embed_texts(encoder, texts, torch.arange(4)).numpy()
+    ours = embeddings_of(encoder, texts, torch.arange(4)).numpy()
     np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
