@@ -3,12 +3,11 @@
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -16,12 +15,13 @@ from cxr_mtl.base.errors import InputError
 from cxr_mtl.base.files import content_key, write_beside
 from cxr_mtl.base.resources import keep_freed_memory, limited_threads
 from cxr_mtl.models.weights_file import read_tensors
+from cxr_mtl.training.hyperparameters import Hyperparameters
 from cxr_mtl.training.trainer import learning_rate_factor
 
 _OWN = {"epoch", "loss"}
 
 
-class EncoderConfig(BaseModel, frozen=True, extra="forbid"):
+class EncoderConfig(Hyperparameters):
     """Hyperparameters of a training; the temperature is that of the contrastive loss.
 
     Raises:
@@ -36,16 +36,6 @@ class EncoderConfig(BaseModel, frozen=True, extra="forbid"):
     temperature: float = Field(1 / 30, ge=0.001, le=100)
     threads: int | None = Field(None, ge=1, le=256)
     seed: int = Field(0, ge=0, lt=2**31)
-
-    def __init__(self, **values: Any) -> None:
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(map(str, first["loc"]))
-            raise InputError(
-                f"training parameter {name} is {first['input']!r}: {first['msg'].lower()}"
-            ) from None
 
 
 def train_epochs(

@@ -125,7 +125,7 @@ def without_last_block(features: Features, end: LastLayer, cache: Path) -> Featu
     Raises:
         InputError: as `fill_store`.
     """
-    end = end.independent_copy().eval()
+    end = end.independent_copy().cpu().eval()  # where the kept tokens are
     stores = [
         fill_store(
             cache / "features" / content_key("what leaves the last block", what, features.key),

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -22,6 +22,7 @@ from cxr_mtl.models.last_layer import LastLayer
 from cxr_mtl.models.mixed_precision import bfloat16_products, mixed_precision
 from cxr_mtl.models.weights_file import read_tensors
 from cxr_mtl.retrieval.metrics import TIE_TOLERANCE, reciprocal_rank
+from cxr_mtl.training.hyperparameters import Hyperparameters
 from cxr_mtl.training.losses import (
     LOSS_TERMS,
     PAPER_WEIGHTS,
@@ -36,7 +37,7 @@ EPOCH_COLUMNS = ("epoch", *LOSSES, "mrr_image_to_text", "mrr_text_to_image", "va
 EMBEDDING_BATCH = 256
 
 
-class TrainingConfig(BaseModel, frozen=True, extra="forbid"):
+class TrainingConfig(Hyperparameters):
     """Hyperparameters; the defaults are the paper's, or the project's where it gives none.
 
     `temperature` None takes the backbone's own learned logit scale, kept fixed. `threads` are those
@@ -61,16 +62,6 @@ class TrainingConfig(BaseModel, frozen=True, extra="forbid"):
     precision: Literal["float32", "bfloat16"] = "float32"
     threads: int | None = Field(None, ge=1, le=256)
     seed: int = Field(0, ge=0, lt=2**31)
-
-    def __init__(self, **values: Any) -> None:
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(map(str, first["loc"]))
-            raise InputError(
-                f"training parameter {name} is {first['input']!r}: {first['msg'].lower()}"
-            ) from None
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any], **others: Any) -> "TrainingConfig":

@@ -92,8 +92,10 @@ def test_each_variant_is_the_training_of_its_own_layers_values_and_data(
     assert [outcome.variant for outcome in outcomes] == variants
     for outcome in outcomes:
         images, texts, mrr = by_hand(outcome.variant, untrained_folder, table, tmp_path / "alone")
-        np.testing.assert_allclose(outcome.images, images, atol=1e-5)
-        np.testing.assert_allclose(outcome.texts, texts, atol=1e-5)
+        # These two are made of the features of others, which round otherwise.
+        rounding = 1e-5 if outcome.variant in (PROJECTIONS, FINDINGS) else 0
+        np.testing.assert_allclose(outcome.images, images, rtol=0, atol=rounding)
+        np.testing.assert_allclose(outcome.texts, texts, rtol=0, atol=rounding)
         assert outcome.images.shape == (len(TEST), 128)
         assert outcome.validation_mrr == pytest.approx(mrr)
         assert outcome.seconds > 0
