@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import BaseModel
+
 LIBRARY = "cxr_mtl"
 _SHORT = 40
 
@@ -60,7 +62,8 @@ def written_signature(thing: Any) -> tuple[str, str]:
     if not fields:
         return "", ""
     written = [_field(one) for one in fields]
-    return f"({', '.join(['*', *written] if init else written)})", ""
+    by_name = issubclass(thing, BaseModel)  # pydantic takes no argument by its place
+    return f"({', '.join(['*', *written] if by_name else written)})", ""
 
 
 def own_types(things: Iterable[Callable[..., Any]], known: Iterable[str]) -> list[Definition]:
